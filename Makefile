@@ -1,0 +1,73 @@
+# Needs Python >= 3.11 and make. `make demo` and `make test` set up everything else in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := erranalytics tests benchmarks
+DEMO_DB := build/demo.duckdb
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check docs format bench compat compat-smoke build clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamps make a second call cost nothing; a changed pyproject.toml installs again. A venv without its stamp
+# (an interrupted first call) is made anew.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "erranalytics needs Python >= 3.11; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "adding the tools for tests to $(VENV) ..."
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## ingest sample_logs into an embedded store and print the main reports
+	@mkdir -p build && rm -f $(DEMO_DB) $(DEMO_DB).wal
+	@$(BIN)/erranalytics ingest sample_logs/server sample_logs/client --db $(DEMO_DB)
+	@echo && $(BIN)/erranalytics report --db $(DEMO_DB) 2>/dev/null
+	@for name in error-frequency streaming-failures oom-incidents; do \
+		echo && echo "== $$name ==" && $(BIN)/erranalytics report $$name --db $(DEMO_DB) 2>/dev/null || exit 1; \
+	done
+	@echo && echo "the store: $(DEMO_DB); more reports: $(BIN)/erranalytics report --list"
+
+test: $(VENV)/.installed-dev ## run the tests
+	@$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics/derive erranalytics/migrations
+	@$(BIN)/python -m erranalytics.docs --check
+	@$(BIN)/erranalytics rules check
+
+check: lint test ## formatting, lint, types, import contracts, SQL, docs, rules, tests
+
+docs: $(VENV)/.installed-dev ## generate docs/rules.md, reports.md, formats.md and cli.md
+	@$(BIN)/python -m erranalytics.docs
+
+format: $(VENV)/.installed-dev ## format the Python files
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+
+bench: $(VENV)/.installed-dev ## measure the figures of docs/ARCHITECTURE.md
+	@$(BIN)/python benchmarks/run.py
+
+compat: ## run the tests with the lowest supported versions of the dependencies
+	@PYTHON=$(PYTHON) tests/compat/run
+
+compat-smoke: ## ingest, report and classify with the lowest supported versions
+	@PYTHON=$(PYTHON) tests/compat/run --smoke
+
+build: $(VENV)/.installed-dev ## build the wheel and the source archive into dist/
+	@$(BIN)/python -m build
+
+clean: ## remove what the targets above made, .venv included
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

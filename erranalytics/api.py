@@ -1,0 +1,303 @@
+"""What programs and notebooks call; the command line calls the same functions.
+
+Every function takes plain values and gives plain values, polars frames or a DuckDB connection.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erranalytics.errors import ErranalyticsError, InputError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from erranalytics.explain import Explanation
+    from erranalytics.loads import LoadResult
+
+DEFAULT_WAIT_S = 5.0
+
+_CLASSIFY_SQL = """
+select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level, e.message,
+       coalesce(v.severity in ('warning', 'error', 'critical'), false) as is_error,
+       e.code, e.cause, c.category, v.severity, v.http_status, v.confidence, v.rule, v.fingerprint,
+       dense_rank() over (order by e.incident_id nulls last) as incident_rank, e.incident_id is null as is_alone
+from events as e
+inner join verdicts as v using (event_id)
+left join causes as c on c.code = e.code
+order by e.event_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What ``ingest`` did: one result per source read, one fault per input that could not be."""
+
+    db: Path
+    results: tuple[LoadResult, ...]
+    faults: tuple[ErranalyticsError, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``--json``."""
+        from dataclasses import asdict
+
+        faults = [{"location": fault.location, "message": fault.message, "hint": fault.hint} for fault in self.faults]
+        return {"db": str(self.db), "seconds": round(self.seconds, 3), "sources": [asdict(one) for one in self.results], "faults": faults}
+
+
+def resolve_db(db: str | Path | None) -> Path:
+    """The store to use: the argument, ``ERRANALYTICS_DB``, or the user's data directory."""
+    from erranalytics import store
+
+    return Path(db) if db is not None else store.default_path()
+
+
+def ingest(
+    paths: Sequence[str | Path],
+    *,
+    db: str | Path | None = None,
+    tz: str | None = None,
+    host: str | None = None,
+    wrapper: str | None = None,
+    rules_dir: Sequence[Path] = (),
+    wait_s: float = DEFAULT_WAIT_S,
+    on_source: Callable[[str, int], None] = lambda uri, size: None,
+    on_bytes: Callable[[int], None] = lambda count: None,
+    on_result: Callable[[LoadResult], None] = lambda result: None,
+    on_fault: Callable[[ErranalyticsError], None] = lambda fault: None,
+) -> Ingested:
+    """Read files, folders, globs and ``-`` into a store, each exactly once.
+
+    Args:
+        paths: what to read.
+        db: the store; see ``resolve_db``.
+        tz: zone of stamps that name none, where the log holds no evidence (IANA name; default: the machine's).
+        host: label for logs whose wrapper names no host.
+        wrapper: what stands around the lines, instead of detecting it.
+        rules_dir: folders with further rules.
+        wait_s: how long to wait for a store that another process writes.
+        on_source, on_bytes, on_result, on_fault: told as things happen.
+
+    Raises:
+        StoreError: the store cannot be used.
+        RuleError: a rule file is wrong.
+    """
+    import time
+
+    from erranalytics import lineformats, loads, rulebook, sources, store
+
+    began = time.monotonic()
+    path, zone = resolve_db(db), local_zone(tz)
+    rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
+    check_wrapper(wrapper)
+    options = loads.Options(formats, rules, default_tz=zone, host=host, wrapper=wrapper, on_bytes=on_bytes)
+    results: list[LoadResult] = []
+    faults: list[ErranalyticsError] = []
+
+    def fail(fault: ErranalyticsError) -> None:
+        faults.append(fault)
+        on_fault(fault)
+
+    connection = store.open_store(path, wait_s=wait_s)
+    try:
+        for name in sources.expand([str(one) for one in paths]):
+            try:
+                source = sources.open_source(name) if isinstance(name, str) else None
+            except InputError as fault:
+                fail(fault)
+                continue
+            if source is None:
+                fail(name)  # type: ignore[arg-type]  # expand gives a name or a fault
+                continue
+            on_source(source.uri, source.byte_size)
+            result = loads.load(connection, source, options)
+            sources.discard(source)
+            results.append(result)
+            on_result(result)
+    finally:
+        connection.close()
+    return Ingested(path, tuple(results), tuple(faults), time.monotonic() - began)
+
+
+def local_zone(tz: str | None) -> str:
+    """An IANA zone name: the given one, checked, or the machine's.
+
+    Raises:
+        UsageError: no such zone.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    if tz is not None:
+        try:
+            return ZoneInfo(tz).key
+        except (ZoneInfoNotFoundError, ValueError):
+            raise UsageError(f"there is no time zone {tz!r}", hint="Use an IANA name such as Europe/Rome or UTC.") from None
+    import os
+
+    named = os.environ.get("TZ", "").lstrip(":")
+    if not named:
+        link = Path("/etc/localtime")
+        named = str(link.resolve()).partition("zoneinfo/")[2] if link.exists() else ""
+    try:
+        return ZoneInfo(named).key if named else "UTC"
+    except (ZoneInfoNotFoundError, ValueError):
+        return "UTC"
+
+
+def check_wrapper(wrapper: str | None) -> None:
+    """Refuse a name ``--format`` does not know.
+
+    Raises:
+        UsageError: with the names there are.
+    """
+    from erranalytics import wrappers
+
+    if wrapper is not None and wrapper not in wrappers.names():
+        raise UsageError(f"there is no input format {wrapper!r}", hint="formats: " + ", ".join(wrappers.names()))
+
+
+def classify(lines: str | Iterable[str], *, rules_dir: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """Events with cause, code and incident of some log text, without a store.
+
+    Args:
+        lines: a text, or lines with or without line ends.
+
+    Returns:
+        One dictionary per event with the fields ``classify`` writes on the command line.
+    """
+    from erranalytics import sources
+
+    text = lines if isinstance(lines, str) else "\n".join(line.rstrip("\n") for line in lines)
+    source = sources.from_bytes(text.encode("utf-8", "replace"))
+    try:
+        return [row for chunk in classify_source(source, rules_dir=rules_dir) for row in chunk.to_dicts()]
+    finally:
+        sources.discard(source)
+
+
+def classify_source(source: Any, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None) -> Iterator[pl.DataFrame]:
+    """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
+    import polars as pl
+
+    from erranalytics import lineformats, loads, rulebook, store
+
+    rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
+    check_wrapper(wrapper)
+    connection = store.open_in_memory()
+    try:
+        connection.execute("create table verdicts (event_id bigint, severity varchar, http_status smallint, confidence varchar, rule varchar, fingerprint varchar)")
+
+        def keep(events: pl.DataFrame) -> None:
+            store.append(connection, "verdicts", events.select("event_id", "severity", "confidence", "rule", "fingerprint", http_status="status"))
+
+        loads.load(connection, source, loads.Options(formats, rules, default_tz=local_zone(None), wrapper=wrapper, on_events=keep))
+        for frame in store.stream(connection, _CLASSIFY_SQL):
+            incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
+            yield frame.with_columns(incident).drop("incident_rank", "is_alone")
+    finally:
+        connection.close()
+
+
+def connect(db: str | Path | None = None, *, wait_s: float = DEFAULT_WAIT_S) -> duckdb.DuckDBPyConnection:
+    """A read-only DuckDB connection to a store, views ready, times in UTC.
+
+    Raises:
+        StoreError: there is no such store, or it cannot be opened.
+    """
+    from erranalytics import store
+
+    return store.open_read_only(resolve_db(db), wait_s=wait_s)
+
+
+def report(name: str = "overview", *, db: str | Path | None = None, **params: object) -> pl.DataFrame:
+    """The rows of a report.
+
+    Raises:
+        UsageError: no such report or parameter.
+        StoreError: there is no such store.
+    """
+    from erranalytics import reports
+
+    connection = connect(db)
+    try:
+        return reports.run(name, connection=connection, params=params).frame
+    finally:
+        connection.close()
+
+
+def explain(text: str, *, rules_dir: Sequence[Path] = ()) -> Explanation:
+    """What a code, slug, status or text means; needs no store."""
+    from erranalytics import rulebook
+    from erranalytics.explain import explain as explain_query
+
+    return explain_query(text, book=rulebook.load(tuple(rules_dir)))
+
+
+def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str, Any]:
+    """Versions, store, schema, rulebook, and what would be detected in files."""
+    import platform
+
+    import duckdb
+    import polars as pl
+
+    from erranalytics import __version__, lineformats, rulebook, store
+
+    path, rules, formats = resolve_db(db), rulebook.load(), lineformats.load()
+    facts: dict[str, Any] = {
+        "erranalytics": __version__,
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        "polars": pl.__version__,
+        "duckdb": duckdb.__version__,
+        "rules": len(rules.rules),
+        "rulebook_hash": rules.hash,
+        "rulebook_faults": rulebook.check(rules),
+        "formats": len(formats.formats),
+        "formats_hash": formats.hash,
+        "format_faults": lineformats.check(formats),
+        "store": str(path),
+        "schema_newest": store.migrations()[-1][0],
+    }
+    try:
+        connection = store.open_read_only(path)
+        facts["store_bytes"] = path.stat().st_size
+        facts["schema"] = store.schema_version(connection, path)
+        facts["tables"] = {name: count for name, (count, _) in store.digests(connection).items()}
+        connection.close()
+    except ErranalyticsError as fault:
+        facts["store_state"] = str(fault)
+    facts["files"] = [_look_at(name) for name in paths]
+    return facts
+
+
+def _look_at(name: str) -> dict[str, Any]:
+    from erranalytics import lineformats, pipeline, rulebook, sources
+
+    try:
+        source = sources.open_source(name)
+    except InputError as fault:
+        return {"file": name, "fault": str(fault)}
+    state = pipeline.first_state(source, default_tz=local_zone(None))
+    batch = next(pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load()), None)
+    counts = batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False]) if batch else None
+    sources.discard(source)
+    return {
+        "file": name,
+        "compression": source.compression,
+        "encoding": source.encoding,
+        "wrapper": state.wrapper,
+        "server_zone_seconds_east": state.clock.zone_s,
+        "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True)) if counts is not None else {},
+    }
+
+
+def _sum(name: str) -> pl.Expr:
+    import polars as pl
+
+    return pl.col(name).sum()

@@ -1,0 +1,43 @@
+-- Runs of the server: what they say of themselves, when and how they end.
+delete from server_sessions where session_id in (select session_id from scope);
+
+insert into server_sessions by name
+with marks as (
+    select
+        session_id,
+        max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where message like 'Listening on %(version%') as version,
+        min(ts) filter (where message = 'server config' or message like 'Listening on %(version%') as ts_start,
+        any_value(attrs ->> '$.env') filter (where message = 'server config') as env,
+        list(distinct coalesce(nullif(attrs ->> '$.description', ''), attrs ->> '$.name') || ' ' || coalesce(attrs ->> '$.total', ''))
+            filter (where message = 'inference compute') as devices,
+        bool_or(cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom')) as is_oom_killed,
+        bool_or(cause = 'service_stopped') as is_stopped,
+        bool_or(cause in ('systemd_exit', 'app_server_crash')) as is_crashed
+    from events
+    where session_id in (select session_id from scope) and (code is not null or message in ('server config', 'inference compute') or message like 'Listening on %')
+    group by session_id
+),
+spans as (
+    select session_id, source_id, any_value(host) as host, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
+        arg_min(pid, event_id) filter (where pid is not null and message like 'Listening on %') as pid
+    from events
+    where session_id in (select session_id from scope)
+    group by session_id, source_id
+)
+select
+    s.session_id, s.source_id, s.host, s.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end,
+    case
+        when m.is_oom_killed then 'oom_killed'
+        when m.is_stopped then 'stopped'
+        when m.is_crashed then 'crashed'
+        when lead(s.session_id) over (partition by s.source_id order by s.session_id) is not null then 'restarted'
+        else 'unknown'
+    end as end_reason,
+    -- Keys are upper case, values may hold blanks and colons: cut before each key.
+    map_from_entries(list_transform(
+        list_filter(str_split(regexp_replace(regexp_extract(m.env, '^map\[(.*)\]$', 1), '(^| )([A-Z][A-Z0-9_]+|https?_proxy|no_proxy):', chr(1) || '\2:', 'g'), chr(1)), lambda kv: kv <> ''),
+        lambda kv: {'k': split_part(kv, ':', 1), 'v': substr(kv, strpos(kv, ':') + 1)}
+    )) as config,
+    m.devices, s.first_event_id, s.last_event_id
+from spans as s
+left join marks as m using (session_id);

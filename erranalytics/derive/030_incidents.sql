@@ -1,0 +1,93 @@
+-- One failure echoes through several lines: fold them into incidents with one root.
+--
+-- Roles: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went
+-- away; `access` lines are requests that failed for no reason of their own; everything else stands alone.
+delete from incidents where session_id in (select session_id from scope);
+update errors set incident_id = null where session_id in (select session_id from scope) and incident_id is not null;
+
+create or replace temp table problems as
+select
+    e.event_id, e.source_id, e.session_id, e.ts, e.code, e.severity, e.confidence, e.surface, e.model, e.http_status,
+    case
+        when e.surface = 'access' and (e.confidence = 'guess' or e.category in ('runner', 'memory', 'unknown', 'cancelled')) and e.http_status >= 400
+            and e.code not in ('NFD001', 'NFD002', 'NFD006', 'REQ033') then 'access'
+        when e.category = 'cancelled' then 'left'
+        when e.category in ('memory', 'gpu', 'runner', 'model_file') and e.severity in ('error', 'critical') then 'chain'
+        else 'alone'
+    end as role,
+    -- How well a line names the cause: 0 best.
+    case
+        when e.confidence = 'guess' then 9
+        when e.cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
+        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream') then 3
+        when e.category in ('memory', 'gpu', 'model_file', 'cancelled') then 1
+        else 2
+    end as vagueness
+from errors as e
+where e.session_id in (select session_id from scope) and e.event_id is not null;
+
+create or replace temp table folded as
+with ordered as (
+    select *, lag(role) over w as role_before, lag(ts) over w as ts_before,
+        last_value(case when role <> 'access' then role end ignore nulls) over w as family
+    from problems
+    where role <> 'alone'
+    window w as (partition by session_id order by event_id)
+),
+marked as (
+    select *,
+        coalesce(
+            -- a gap in time
+            ts - ts_before > case role when 'chain' then interval 30 second else interval 10 second end
+            -- a new fault after the requests of the one before
+            or (role = 'chain' and role_before <> 'chain')
+            or (role = 'left' and role_before = 'chain')
+            or (role = 'left' and role_before = 'left'),
+        true) as is_new
+    from ordered
+),
+islands as (
+    select *, max(case when is_new then event_id end) over (partition by session_id order by event_id) as incident_id
+    from marked
+),
+-- Several clients leave at once: each line that says so takes one access line, the others stand alone.
+paired as (
+    select event_id, case when role = 'access' and family = 'left' and row_number() over (partition by incident_id, role order by event_id) > 1 then event_id else incident_id end as incident_id
+    from islands
+),
+-- What repeats without a gap of a minute is one incident; a failed request is always one of its own.
+repeats as (
+    select event_id, code, session_id, surface,
+        coalesce(ts - lag(ts) over (partition by session_id, code, surface order by event_id) > interval 60 second, true) or surface = 'access' as is_new
+    from problems where role = 'alone'
+)
+select event_id, incident_id from paired
+union all
+select event_id, max(case when is_new then event_id end) over (partition by session_id, code, surface order by event_id) from repeats;
+
+insert into incidents by name
+with members as (
+    select p.*, f.incident_id, row_number() over (partition by f.incident_id order by p.vagueness, p.event_id) as place
+    from folded as f inner join problems as p using (event_id)
+),
+roots as (select incident_id, code, event_id, confidence from members where place = 1),
+totals as (
+    select incident_id, min(ts) as first_ts, max(ts) as last_ts, any_value(session_id) as session_id, any_value(source_id) as source_id,
+        count(*) as error_count, count(*) filter (where surface = 'access') as request_count, count(*) filter (where surface = 'client') as call_count,
+        list_sort(list(distinct model) filter (where model is not null)) as models,
+        max(case severity when 'critical' then 3 when 'error' then 2 else 1 end) as worst,
+        bool_or(surface = 'client') as is_client, bool_or(surface <> 'client') as is_server
+    from members group by incident_id
+)
+select
+    t.incident_id, t.first_ts, t.last_ts, r.code, c.cause,
+    case t.worst when 3 then 'critical' when 2 then 'error' else 'warning' end as severity,
+    r.event_id as root_event_id, t.error_count, t.request_count, t.call_count, t.models,
+    case when t.is_client and t.is_server then 'both' when t.is_client then 'client' else 'server' end as sides,
+    t.session_id, t.source_id, r.confidence
+from totals as t
+inner join roots as r using (incident_id)
+inner join causes as c on c.code = r.code;
+
+update errors set incident_id = f.incident_id from folded as f where errors.event_id = f.event_id;
+update events set incident_id = f.incident_id from folded as f where events.event_id = f.event_id;

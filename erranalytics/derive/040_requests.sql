@@ -1,0 +1,38 @@
+-- What became of each request: the cause from its incident, and which 200s are suspect.
+update requests
+set incident_id = i.incident_id,
+    code = i.code,
+    outcome = case when c.category = 'cancelled' then 'cancelled_by_client' else requests.outcome end
+from folded as f, incidents as i, causes as c
+where requests.event_id = f.event_id and i.incident_id = f.incident_id and c.code = i.code;
+
+-- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of
+-- the model. So each death is led back to the last streams that ended before it was noticed.
+create or replace temp table deaths as
+select i.incident_id, i.session_id, i.root_event_id, min(e.event_id) as noticed_id, min(e.ts) as noticed_ts
+from incidents as i
+inner join errors as e on e.incident_id = i.incident_id
+where i.session_id in (select session_id from scope)
+    and (e.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault', 'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
+        or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
+group by i.incident_id, i.session_id, i.root_event_id;
+
+create or replace temp table suspects as
+with streams_200 as (
+    select request_id, event_id, session_id, ts_start, ts_end
+    from requests
+    where session_id in (select session_id from scope) and status = 200 and is_inference and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
+),
+last_before as (
+    select d.incident_id, max(s.event_id) as event_id
+    from deaths as d inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.noticed_id
+    group by d.incident_id
+)
+select s.event_id, min(d.root_event_id) as suspected_by
+from streams_200 as s
+inner join deaths as d on d.session_id = s.session_id
+left join last_before as l on l.incident_id = d.incident_id
+where s.event_id = l.event_id or d.noticed_ts between s.ts_start and s.ts_end
+group by s.event_id;
+
+update requests set suspected_by = s.suspected_by from suspects as s where requests.event_id = s.event_id;

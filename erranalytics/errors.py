@@ -1,0 +1,86 @@
+"""The error tree: every mistake a user can make has a class, a sentence, a place and a next step.
+
+::
+
+    ErranalyticsError
+    ├── UsageError          the call's words are wrong                    exit 2
+    ├── DataFileError       a data file of the package or of the user     exit 2
+    │   ├── RuleError       rules/**/*.toml
+    │   ├── FormatError     formats/*.toml
+    │   └── ReportError     queries/*.sql
+    ├── InputError          an input cannot be read                       exit 3
+    └── StoreError          the DuckDB file cannot be used                exit 4
+        └── StoreLockedError  another process holds it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+
+class ErranalyticsError(Exception):
+    """Base of every error that is shown to a user without a traceback.
+
+    Args:
+        message: one sentence: what is wrong.
+        hint: what to do next, one or more lines.
+        location: ``path``, ``path:line`` or ``path:line:column``.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, location: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.location = location
+
+    def __str__(self) -> str:
+        place = f"{self.location}: " if self.location else ""
+        return place + self.message
+
+
+class UsageError(ErranalyticsError):
+    """The call itself is wrong: an unknown report, a bad time, a bad option value."""
+
+    exit_code = 2
+
+
+class DataFileError(ErranalyticsError):
+    """A rule, format or report file is wrong; ``faults`` holds all faults found, one a line."""
+
+    exit_code = 2
+
+    @classmethod
+    def from_faults(cls, faults: Iterable[str], *, hint: str | None = None) -> Self:
+        """Join the faults (``path:line: sentence``) of one or more files into one error."""
+        return cls("\n".join(faults), hint=hint)
+
+
+class RuleError(DataFileError):
+    """A file of the rulebook is wrong."""
+
+
+class FormatError(DataFileError):
+    """A file of the line formats is wrong."""
+
+
+class ReportError(DataFileError):
+    """A report file is wrong."""
+
+
+class InputError(ErranalyticsError):
+    """An input cannot be read: missing, not allowed, damaged or not a log."""
+
+    exit_code = 3
+
+
+class StoreError(ErranalyticsError):
+    """The DuckDB file cannot be used: not a store, newer schema, no room."""
+
+    exit_code = 4
+
+
+class StoreLockedError(StoreError):
+    """Another process has the store open for writing."""

@@ -1,0 +1,146 @@
+"""LINES to RECORDS: take the wrapper off, recognise the line format, fold what belongs together.
+
+A record is one thing that was said: a slog line, an access line with its trailers, a CUDA error block, a
+panic with its goroutines, a run of loader metadata. Whether a line continues the record before depends
+on the lines since that record began and on nothing else, so the last record of a batch, handed back as
+``rest``, is all the state there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from erranalytics import lineformats, schema, wrappers
+from erranalytics.lineformats import UNKNOWN, FormatBook
+
+MAX_RECORD_LINES = 4096
+KEPT_LINES = 200
+
+_OLLAMA_UNIT = r"(?i)ollama|llama"
+_EMBEDDED = r"^(?:\.+|.*\r)((?:time=\d{4}-\d\d-\d\dT\S+ level=|\[GIN\] \d{4}/).*)$"
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """RECORDS of a batch, the lines of its unfinished last record, and counted rejects.
+
+    ``rejects`` has ``line_no, line_count, reason, sample``.
+    """
+
+    records: pl.DataFrame
+    rest: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+def frame(lines: pl.DataFrame, *, wrapper: str, book: FormatBook, is_last: bool) -> Framed:
+    """LINES to RECORDS.
+
+    Args:
+        lines: LINES, beginning with the ``rest`` of the batch before.
+        wrapper: what ``wrappers.detect`` found in the source.
+        book: the line formats.
+        is_last: no further lines will come, so nothing is held back.
+    """
+    if lines.is_empty():
+        return Framed(schema.empty(schema.RECORDS), lines, _no_rejects())
+    bodies = recognise(wrappers.unwrap(lines, wrapper=wrapper), book=book)
+    blank_head = _blank_head(bodies)
+    marked = _mark_starts(bodies.slice(blank_head.height), book=book)
+    cut = marked.height
+    if not is_last and not marked.is_empty():
+        # Everything before the last start is complete.
+        cut = int(marked.select(pl.col("is_start").arg_true().last()).item())
+    records = _fold(marked.head(cut))
+    return Framed(records, lines.slice(blank_head.height + cut), blank_head)
+
+
+def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Add ``format`` and ``noise`` (the key of a run of noise, else null) to unwrapped lines.
+
+    The two formats of nearly every line are told by their first bytes, the others on distinct bodies.
+    """
+    body, hot = pl.col("body"), pl.lit(None, dtype=pl.String)
+    for name, start in lineformats.HOT.items():
+        hot = pl.when(body.str.starts_with(start)).then(pl.lit(name)).otherwise(hot)
+    table = bodies.with_columns(body.fill_null("").str.strip_chars_end(), hot=hot)
+    table = table.with_columns(key=pl.when(pl.col("hot").is_null()).then("body"))
+    cold = table.filter(pl.col("key").is_not_null()).select("body", "unit").unique()
+    cold = cold.with_columns(embedded=body.str.extract(_EMBEDDED))
+    found = book.recognise(cold.with_columns(body=pl.coalesce("embedded", "body"), key=pl.col("body")))
+    is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
+    found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
+    found = found.select("key", "unit", body_found="body", format_found="format", noise=pl.when("is_noise").then("format"))
+    table = table.join(found, on=["key", "unit"], how="left", nulls_equal=True, maintain_order="left")
+    return table.select(
+        "line_no",
+        "stamp",
+        "host",
+        "unit",
+        "pid",
+        pl.coalesce("body_found", "body").alias("body"),
+        pl.coalesce("hot", "format_found").fill_null(UNKNOWN).alias("format"),
+        "noise",
+    )
+
+
+def _no_rejects() -> pl.DataFrame:
+    return pl.DataFrame(schema={"line_no": pl.Int64, "line_count": pl.Int32, "reason": pl.String, "sample": pl.String})
+
+
+def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
+    """Blank lines before the first record belong to nothing: the only lines that framing rejects."""
+    filled = bodies.select((pl.col("body") != "").arg_max()).item() if bodies["body"].str.len_bytes().sum() else bodies.height
+    if not filled:
+        return _no_rejects()
+    head = bodies.head(filled).select("line_no", line_count=pl.lit(1, dtype=pl.Int32), reason=pl.lit("blank"), sample=pl.lit(None, dtype=pl.String))
+    return head
+
+
+def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Add ``is_start``: whether the line begins a record."""
+    body, form = pl.col("body"), pl.col("format")
+    is_blank = body == ""
+    is_indented = body.str.contains(r"^[ \t]") & (form.is_in([UNKNOWN, "foreign"]))
+    is_hanging = is_blank | is_indented
+    is_guest = form.is_in(book.names("continues"))
+    # What a guest or an unknown line may continue is the last line that is neither.
+    anchor = pl.when(is_hanging | is_guest | (form == UNKNOWN)).then(None).otherwise(form).forward_fill().fill_null("")
+    table = bodies.with_columns(is_blank=is_blank, is_hanging=is_hanging, anchor=anchor)
+    joins = pl.col("is_blank") | (pl.col("is_hanging") & ~pl.col("anchor").is_in(list(lineformats.HOT)))
+    joins = joins | ((form == UNKNOWN) & pl.col("anchor").is_in(book.names("absorbs")))
+    joins = joins | (body.str.starts_with("  ") & (pl.col("anchor") == "gin") & body.str.contains("^ +Meta:"))
+    for item in book.formats:
+        if item.continues:
+            joins = joins | ((form == item.name) & pl.col("anchor").is_in(item.continues))
+    # An error block of a GPU backend ends with the line that names the source file.
+    joins = joins | ((form == "gpu-error") & (pl.col("anchor").shift() == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
+    noise = pl.when(pl.col("is_hanging")).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill()
+    table = table.with_columns(run=noise)
+    joins = joins | ((pl.col("run") != "") & ~pl.col("is_hanging") & (pl.col("run") == pl.col("run").shift()))
+    is_same_process = (pl.col("pid") == pl.col("pid").shift()).fill_null(value=True)
+    is_first = pl.int_range(pl.len()) == 0
+    table = table.with_columns(is_start=is_first | ~(joins & is_same_process))
+    return _split_long(table)
+
+
+def _split_long(table: pl.DataFrame) -> pl.DataFrame:
+    """A record has at most ``MAX_RECORD_LINES`` lines, counted from its own start."""
+    start = pl.when("is_start").then("line_no").forward_fill()
+    return table.with_columns(is_start=pl.col("is_start") | ((pl.col("line_no") - start) % MAX_RECORD_LINES == 0))
+
+
+def _fold(marked: pl.DataFrame) -> pl.DataFrame:
+    """One row per start; the lines behind it become ``rest``."""
+    if marked.is_empty():
+        return schema.empty(schema.RECORDS)
+    table = marked.with_columns(record=pl.col("is_start").cum_sum())
+    starts = table.filter("is_start")
+    last = int(marked["line_no"][-1]) + 1
+    counts = pl.col("line_no").shift(-1).fill_null(last) - pl.col("line_no")
+    starts = starts.with_columns(line_count=counts.cast(pl.Int32))
+    followers = table.filter(~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("body") != ""))
+    rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))
+    # A follower that ended in a colon-less run of blanks leaves no text: rest stays null.
+    return starts.join(rests, on="record", how="left", maintain_order="left").select(schema.RECORDS.names()).cast(dict(schema.RECORDS))

@@ -1,0 +1,122 @@
+"""The overview as a newcomer reads it: health, what fails, rates, what could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from erranalytics.cells import pad, percent, plural, printable, wrap
+
+if TYPE_CHECKING:
+    from erranalytics.reports import Result
+
+
+def overview_lines(results: Sequence[Result], *, now: datetime, width: int = 80) -> list[str]:
+    """The overview and its parts as a newcomer reads them: health, what fails, rates, what could not be seen."""
+    parts = {one.name: one for one in results}
+    rows = {name: one.frame.to_dicts() for name, one in parts.items()}
+    head, zone = rows["overview"][0], ZoneInfo(parts["overview"].tz)
+    if not head["source_count"]:
+        return ["Nothing here yet.", "  → journalctl -u ollama -o json | erranalytics ingest -"]
+    lines = _health(head, zone=zone, width=width)
+    failing = rows.get("overview-failing", [])
+    lines += ["", "Failing now" if failing else "Nothing fails."]
+    for one in failing:
+        lines += _failure(one, now=now, zone=zone, width=width)
+    if failing and failing[0]["code_count"] > len(failing):
+        more = failing[0]["code_count"] - len(failing)
+        lines.append(f"  and {more} more {plural(more, 'kind')}: erranalytics report error-frequency")
+    unseen = {one["topic"]: one for one in rows.get("coverage", [])}
+    hidden = unseen.pop("not_observable", {"amount": 0})["amount"]
+    lines += ["", *_rates(rows.get("overview-rates", []), hidden=hidden, width=width)]
+    if unseen:
+        text = "; ".join(one["note"] for one in unseen.values())
+        lines += ["", *wrap(printable(text), width, first="Not seen: ", later="  ")]
+    return lines
+
+
+def _health(head: Mapping[str, Any], *, zone: ZoneInfo, width: int) -> list[str]:
+    versions, hosts = head["versions"] or [], head["hosts"] or []
+    name = (
+        "Ollama " + " → ".join(versions if len(versions) < 3 else [versions[0], versions[-1]]) if versions else "Ollama"
+    )
+    where = f" on {', '.join(hosts[:2])}" + (f" and {len(hosts) - 2} more" if len(hosts) > 2 else "") if hosts else ""
+    facts = [name + where]
+    if head["first_ts"] and head["last_ts"]:
+        facts.append(
+            f"{_span(head['last_ts'] - head['first_ts'])} to {head['last_ts'].astimezone(zone):%Y-%m-%d %H:%M %Z}"
+        )
+    failures, warnings, critical = head["incident_count"], head["warning_count"], head["critical_count"]
+    state = [f"{head['request_count']:,} inference {plural(head['request_count'], 'request')}"]
+    state.append(f"{failures:,} {plural(failures, 'failure')}" if failures else "no failures")
+    state[-1] += f", {critical:,} of them critical" * bool(critical)
+    state += [f"{warnings:,} {plural(warnings, 'warning')}"] * bool(warnings)
+    return [line for facts in (facts, state) for line in wrap(printable(" · ".join(facts)), width, later="  ")]
+
+
+def _failure(one: Mapping[str, Any], *, now: datetime, zone: ZoneInfo, width: int) -> list[str]:
+    """Title with count and age; whom it hit; what to do."""
+    count, ago = one["incident_count"], _ago(one["last_ts"], now=now, zone=zone)
+    tail = f"{count:>5,} {plural(count, 'incident'):<9}  {ago}".ljust(29)
+    title = wrap(printable(one["title"] or ""), width - 29, first=f"  {one['code']:<6}  ", later=" " * 10)
+    lines = [pad(title[0], width - 29) + tail.rstrip(), *title[1:]]
+    hit = [", ".join((one["models"] or [])[:3])] if one["models"] else []
+    if one["request_count"]:
+        hit.append(f"{one['request_count']:,} {plural(one['request_count'], 'request')} hit")
+    if one["suspected_count"]:
+        streams = plural(one["suspected_count"], "stream was", "streams were")
+        hit.append(f"{one['suspected_count']:,} {streams} probably cut although the server logged 200")
+    if hit:
+        lines += wrap(printable(" · ".join(hit)), width, first=" " * 10, later=" " * 10)
+    return lines + wrap(printable(one["remedy"] or ""), width, first=" " * 10 + "→ ", later=" " * 12)
+
+
+def _rates(rates: Sequence[Mapping[str, Any]], *, hidden: int, width: int) -> list[str]:
+    names = {
+        "requests_failed": "requests failed (4xx 5xx)",
+        "streams_failed": "streams failed, at least",
+        "oom_incidents": "OOM incidents",
+    }
+    compared = any(one["before_bad_count"] is not None for one in rates)
+    lines = [pad("Rates", 30) + "this period".ljust(26) + "period before" if compared else "Rates"]
+    for one in rates:
+        count = f"{one['bad_count']:,}"
+        now = count if one["all_count"] is None else f"{count} / {one['all_count']:,}".ljust(16) + _judged(one["rate"])
+        before = one["before_bad_count"]
+        then = "" if before is None else f"{before:,}" if one["all_count"] is None else _judged(one["before_rate"])
+        lines.append(
+            ("  " + pad(names[one["metric"]], 28) + now.ljust(26) + then.ljust(10) + (one["trend"] or "")).rstrip()
+        )
+        notes = []
+        if one["rate"] is not None:
+            notes.append(f"95 % interval {percent(one['rate_low'])[:-2]}–{percent(one['rate_high'])}")
+        if one["metric"] == "streams_failed" and hidden:
+            notes.append(f"{hidden:,} {plural(hidden, 'stream')} logged as 200: their end is not observable")
+        lines += wrap("; ".join(notes), width, first="    ", later="    ") if notes else []
+    return lines
+
+
+def _judged(rate: float | None) -> str:
+    return "too few" if rate is None else percent(rate)
+
+
+def _ago(moment: datetime | None, *, now: datetime, zone: ZoneInfo) -> str:
+    """``12 min ago``, ``2 h ago``, ``3 days ago``, and the date when it is over a week."""
+    if moment is None:
+        return "no time"
+    passed = now - moment
+    if passed > timedelta(days=7) or passed < timedelta(minutes=-5):
+        return f"{moment.astimezone(zone):%Y-%m-%d}"
+    minutes = max(0, int(passed.total_seconds() // 60))
+    if minutes < 90:
+        return f"{minutes} min ago"
+    return f"{round(minutes / 60)} h ago" if minutes < 47 * 60 else f"{round(minutes / 1440)} days ago"
+
+
+def _span(length: timedelta) -> str:
+    hours = length.total_seconds() / 3600
+    if hours < 2:
+        return f"{max(1, round(hours * 60))} min"
+    return f"{round(hours)} hours" if hours < 48 else f"{round(hours / 24)} days"

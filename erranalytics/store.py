@@ -1,0 +1,204 @@
+"""The DuckDB file: open it, migrate it, move frames across the one Arrow border.
+
+Frames go in by the Arrow stream interface and come out as rows; pyarrow is not needed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import platformdirs
+
+from erranalytics.errors import StoreError, StoreLockedError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MEMORY_LIMIT = "384MB"
+_SETTINGS = ("set timezone = 'UTC'", "set enable_progress_bar = false", "set preserve_insertion_order = true")
+
+
+def default_path() -> Path:
+    """Where the store lies when neither ``--db`` nor ``ERRANALYTICS_DB`` says."""
+    named = os.environ.get("ERRANALYTICS_DB")
+    return Path(named) if named else Path(platformdirs.user_data_dir("erranalytics")) / "erranalytics.duckdb"
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Number and SQL of every migration, in order."""
+    folder = resources.files("erranalytics") / "migrations"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in names]
+
+
+def open_store(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
+    """Open for writing, make it when it is new, bring its schema up to date.
+
+    Raises:
+        StoreError: the file is no DuckDB file, no store of ours, or written by a newer version.
+        StoreLockedError: another process still holds it after ``wait_s`` seconds.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder of the store cannot be made: {error.strerror}", location=str(path)) from None
+    connection = _connect(path, read_only=False, wait_s=wait_s)
+    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    _migrate(connection, path)
+    return connection
+
+
+def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
+    """Open for reading.
+
+    Raises:
+        StoreError: there is no such store, or the file is none.
+        StoreLockedError: another process is writing it after ``wait_s`` seconds.
+    """
+    if not path.exists():
+        raise StoreError("there is no store yet", location=str(path), hint="Make one: erranalytics ingest PATH\nOr name another one with --db.")
+    connection = _connect(path, read_only=True, wait_s=wait_s)
+    schema_version(connection, path)
+    return connection
+
+
+def open_in_memory() -> duckdb.DuckDBPyConnection:
+    """A store that is gone when it is closed."""
+    connection = duckdb.connect(":memory:")
+    for statement in _SETTINGS:
+        connection.execute(statement)
+    _migrate(connection, Path(":memory:"))
+    return connection
+
+
+def _connect(path: Path, *, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only)
+            break
+        except duckdb.Error as error:
+            text = str(error)
+            is_locked = "lock" in text.lower() and "conflict" in text.lower()
+            if is_locked and time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            raise _opening_error(path, text, is_locked=is_locked) from None
+    for statement in _SETTINGS:
+        connection.execute(statement)
+    return connection
+
+
+def _opening_error(path: Path, text: str, *, is_locked: bool) -> StoreError:
+    if is_locked:
+        holder = text.split("held in ", 1)[-1].split(". ", 1)[0] if "held in " in text else "another process"
+        return StoreLockedError(f"the store is in use by {holder}", location=str(path), hint="Try again when it is done, or give --wait SECONDS.")
+    if path.is_dir():
+        return StoreError("is a folder, not a store", location=str(path), hint="Name a file with --db.")
+    first = text.splitlines()[0]
+    hint = "Name a new file with --db, or remove this one if it is not needed."
+    return StoreError(f"is not a DuckDB file that can be opened: {first}", location=str(path), hint=hint)
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """The version of the schema; 0 for a new, empty file."""
+    tables = {str(row[0]) for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    if not tables:
+        return 0
+    row = connection.execute("select value from meta where key = 'schema_version'").fetchone() if "meta" in tables else None
+    if row is None:
+        raise StoreError("is a DuckDB file, but not a store of erranalytics", location=str(path), hint="Name another file with --db.")
+    version, newest = int(row[0]), migrations()[-1][0]
+    if version > newest:
+        raise StoreError(f"was written by a newer erranalytics (schema {version}, this one knows {newest})", location=str(path), hint="Upgrade erranalytics.")
+    return version
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    version = schema_version(connection, path)
+    for number, sql in migrations():
+        if number > version:
+            with transaction(connection):
+                connection.execute(sql)
+                connection.execute("insert or replace into meta values ('schema_version', ?)", [str(number)])
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+class _Stream:
+    """A polars frame seen through the Arrow stream interface only.
+
+    DuckDB looks for the class of polars first and would then ask for pyarrow.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame: pl.DataFrame | None = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        assert self._frame is not None
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+    def release(self) -> None:
+        """Let go of the frame: DuckDB 2.0 keeps a registered object until the transaction ends."""
+        self._frame = None
+
+
+def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> int:
+    """Append a frame to a table by column name; columns the frame lacks become NULL. Returns the row count."""
+    if frame.height:
+        stream = _Stream(frame)
+        connection.register("incoming", stream)
+        connection.execute(f"insert into {table} by name select * from incoming")
+        connection.unregister("incoming")
+        stream.release()
+    return frame.height
+
+
+def stream(connection: duckdb.DuckDBPyConnection, sql: str, *, rows_each: int = 50_000) -> Iterator[pl.DataFrame]:
+    """The rows of a query as frames, a part at a time, without pyarrow."""
+    import polars as pl
+
+    cursor = connection.execute(sql)
+    names = [column[0] for column in cursor.description or []]
+    while part := cursor.fetchmany(rows_each):
+        yield pl.DataFrame(part, schema=names, orient="row", infer_schema_length=None)
+
+
+def replace_all(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    """Replace the whole content of a small table."""
+    connection.execute(f"delete from {table}")
+    append(connection, table, frame)
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query as dictionaries."""
+    cursor = connection.execute(sql, parameters)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def digests(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str]]:
+    """Row count and order-free digest of every table: two stores with the same digests hold the same rows."""
+    result = {}
+    for (table,) in connection.execute("select table_name from duckdb_tables() where not internal order by 1").fetchall():
+        row = connection.execute(f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from {table} as t").fetchone()
+        assert row is not None
+        result[str(table)] = (int(row[0]), str(row[1]))
+    return result

@@ -1,0 +1,56 @@
+-- ---
+-- name     = "streaming-failures"
+-- title    = "Streams that failed"
+-- question = "How many streams failed, and how many can be judged at all?"
+-- common   = ["since", "until", "host", "model", "endpoint", "min_count"]
+-- coverage = ["not_observable", "undated", "crashes"]
+-- columns  = [
+--   {name = "endpoint", type = "varchar", meaning = "Route that can stream; the last row is all of them"},
+--   {name = "stream_count", type = "bigint", meaning = "Requests of the route"},
+--   {name = "known_count", type = "bigint", meaning = "Outcome proven: completed, failed or truncated; the denominator"},
+--   {name = "failed_count", type = "bigint", meaning = "Ended with an error, before or after the first byte"},
+--   {name = "truncated_count", type = "bigint", meaning = "Ended without a last chunk; only a client can see it"},
+--   {name = "cancelled_count", type = "bigint", meaning = "The client went away; in neither side of the rate"},
+--   {name = "suspected_count", below = true, type = "bigint", meaning = "Logged as 200 although the runner died: part of not_observable_count"},
+--   {name = "not_observable_count", below = true, type = "bigint", meaning = "Logged as 200, which proves nothing"},
+--   {name = "not_observable_share", below = true, type = "double", unit = "share", meaning = "not_observable_count of stream_count"},
+--   {name = "bad_count", below = true, type = "bigint", meaning = "failed and truncated: the numerator"},
+--   {name = "failure_rate", below = true, type = "double", unit = "share", meaning = "bad_count of known_count; empty when it cannot be judged"},
+--   {name = "rate_low", below = true, type = "double", unit = "share", meaning = "Lower end of the 95 % Wilson interval"},
+--   {name = "rate_high", below = true, type = "double", unit = "share", meaning = "Upper end of the 95 % Wilson interval"},
+--   {name = "at_least", type = "double", unit = "share", meaning = "bad_count of all streams not cancelled: the rate if every unseen end was good"},
+--   {name = "note", below = true, type = "varchar", meaning = "Why there is no rate, or how to read it"},
+-- ]
+-- ---
+with counted as (
+    select
+        case when grouping(r.endpoint) = 1 then 'all' else r.endpoint end as endpoint, count(*) as stream_count,
+        count(*) filter (where r.stream_outcome = 'completed') as completed_count,
+        count(*) filter (where r.stream_outcome in ('failed_before_first_byte', 'failed_mid_stream')) as failed_count,
+        count(*) filter (where r.stream_outcome = 'truncated') as truncated_count,
+        count(*) filter (where r.stream_outcome = 'cancelled_by_client') as cancelled_count,
+        count(*) filter (where r.is_suspected and r.stream_outcome = 'not_observable') as suspected_count,
+        count(*) filter (where r.stream_outcome = 'not_observable') as not_observable_count
+    from streams as r
+    left join server_sessions as s on s.session_id = r.session_id
+    where coalesce(r.ts_end >= $since, $since is null) and coalesce(r.ts_end < $until, $until is null)
+      and coalesce(s.host = $host, $host is null) and coalesce(r.model = $model, $model is null)
+      and coalesce(r.endpoint = $endpoint, $endpoint is null)
+    group by grouping sets ((r.endpoint), ())
+),
+rated as (
+    select *, failed_count + truncated_count as bad_count, completed_count + failed_count + truncated_count as known_count,
+        case when completed_count + failed_count + truncated_count >= greatest($min_count, 1)
+             then (failed_count + truncated_count) / cast(completed_count + failed_count + truncated_count as double) end as p,
+        cast(completed_count + failed_count + truncated_count as double) as n, 1.959963984540054 as z
+    from counted
+)
+select
+    endpoint, stream_count, known_count, failed_count, truncated_count, cancelled_count, suspected_count, not_observable_count,
+    not_observable_count / cast(nullif(stream_count, 0) as double) as not_observable_share, bad_count, p as failure_rate,
+    case when p >= 0 then greatest(0, (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) end as rate_low,
+    case when p >= 0 then least(1, (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) end as rate_high,
+    bad_count / cast(nullif(stream_count - cancelled_count, 0) as double) as at_least,
+    case when p is null then 'too few' when completed_count = 0 then 'only failures are provable from a server log: read at_least' end as note
+from rated
+order by endpoint = 'all', endpoint

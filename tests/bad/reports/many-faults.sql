@@ -1,0 +1,14 @@
+-- ---
+-- name     = "many-faults"
+-- titel    = "Unknown key, missing key, wrong type, unknown unit, all at once"
+-- question = "?"
+-- common   = ["since", "untill"]
+-- columns  = [
+--   {name = "n", type = "bigint", meaning = "Good"},
+--   {name = "Bad Name", unit = "parsec"},
+-- ]
+-- [param.limit]
+-- type = "bigint"
+-- help = "How many"
+-- ---
+select 1 as n order by n
