@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from erranalytics.explain import Explanation
+    from erranalytics.explaining import Explanation
     from erranalytics.loads import LoadResult
 
 DEFAULT_WAIT_S = 5.0
@@ -234,7 +234,7 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
 def explain(text: str, *, rules_dir: Sequence[Path] = ()) -> Explanation:
     """What a code, slug, status or text means; needs no store."""
     from erranalytics import rulebook
-    from erranalytics.explain import explain as explain_query
+    from erranalytics.explaining import explain as explain_query
 
     return explain_query(text, book=rulebook.load(tuple(rules_dir)))
 

@@ -34,13 +34,14 @@ class Clock:
 
     ``zone_s``: zone of the server process, seconds east, from its last slog stamp. ``wrapper_zone_s``: zone
     in which the wrapper printed its stamps. ``last_ts``: the last time seen, for lines without one.
-    ``year_ts``: a time near this line that has a year. ``default_tz`` is used where no evidence stands.
+    ``year_ts``: a time near this line that has a year; ``is_dated`` when a line gave it, not the file. ``default_tz`` is used where no evidence stands.
     """
 
     default_tz: str
     year_ts: datetime
     last_ts: datetime | None = None
     has_file_time: bool = True
+    is_dated: bool = False
     zone_s: int | None = None
     wrapper_zone_s: int | None = None
 
@@ -49,6 +50,7 @@ class Clock:
         return {
             "default_tz": self.default_tz,
             "has_file_time": self.has_file_time,
+            "is_dated": self.is_dated,
             "year_ts": self.year_ts.isoformat(),
             "last_ts": self.last_ts.isoformat() if self.last_ts else None,
             "zone_s": self.zone_s,
@@ -62,6 +64,7 @@ class Clock:
         return cls(
             default_tz=values["default_tz"],
             has_file_time=values["has_file_time"],
+            is_dated=values["is_dated"],
             year_ts=datetime.fromisoformat(values["year_ts"]),
             last_ts=datetime.fromisoformat(last) if last else None,
             zone_s=values["zone_s"],
@@ -78,7 +81,7 @@ def first_clock(sample: str, *, mtime: datetime | None, default_tz: str) -> Cloc
     if found := _SLOG_STAMP.search(sample):
         moment = datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))
         offset = moment.utcoffset() or timedelta()
-        clock = replace(clock, zone_s=int(offset.total_seconds()), year_ts=moment.astimezone(UTC), last_ts=moment.astimezone(UTC))
+        clock = replace(clock, zone_s=int(offset.total_seconds()), year_ts=moment.astimezone(UTC), last_ts=moment.astimezone(UTC), is_dated=True)
         if both := re.search(_SHORT_STAMP + _SLOG_STAMP.pattern, sample, re.MULTILINE):
             inner = datetime.fromisoformat(both[2] + both[3].replace("Z", "+00:00")).astimezone(UTC)
             outer = datetime.strptime(f"{inner.year} {both[1]}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
@@ -87,7 +90,7 @@ def first_clock(sample: str, *, mtime: datetime | None, default_tz: str) -> Cloc
                 clock = replace(clock, wrapper_zone_s=round(shift / 900) * 900)
     elif found := _NAIVE_STAMP.search(sample):
         moment = datetime.strptime(f"{found[1]} {found[2]}", GO_TIME).replace(tzinfo=UTC)
-        clock = replace(clock, year_ts=moment)
+        clock = replace(clock, year_ts=moment, is_dated=True)
     return clock
 
 
@@ -327,7 +330,9 @@ def _short_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int | 
     # Only records without a stamp of their own need it, and slog records to learn the zone.
     wanted = pl.col("own").is_null() | pl.col("own_utc").is_not_null()
     local = pl.when(wanted).then(dated).str.to_datetime("%Y %b %e %H:%M:%S", time_unit="us", strict=False)
-    frame = frame.with_columns(wrapper_local=timestamps.with_year(local, near))
+    # Without a dated line the time of the file is the end of the log.
+    ahead_us = timestamps.HALF_YEAR_US if clock.is_dated else timestamps.DAY_US
+    frame = frame.with_columns(wrapper_local=timestamps.with_year(local, near, ahead_us=ahead_us))
     shift = (pl.col("wrapper_local") - pl.col("own_utc").dt.replace_time_zone(None)).dt.total_seconds()
     learnt = pl.when(shift.abs() < 86_400).then(timestamps.quarter_hours(shift)).forward_fill()
     frame = frame.with_columns(wrapper_zone=learnt.fill_null(pl.lit(clock.wrapper_zone_s, dtype=pl.Int32)))
@@ -345,5 +350,6 @@ def _next_clock(frame: pl.DataFrame, clock: Clock, wrapper_zone: int | None) -> 
         zone_s=frame["zone"][-1],
         wrapper_zone_s=wrapper_zone,
         year_ts=own[-1] if len(own) else clock.year_ts,
+        is_dated=clock.is_dated or len(own) > 0,
         last_ts=frame["ts"][-1] if has_time else clock.last_ts,
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from erranalytics import fingerprint, framing, parsing, schema, sessions, sources, wrappers
-from erranalytics.classify import classify as classify_texts
+from erranalytics.classifying import classify as classify_texts
 from erranalytics.lineformats import FormatBook
 from erranalytics.parsing import Clock
 from erranalytics.rulebook import Rulebook

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from erranalytics.errors import RuleError
+from erranalytics.errors import RuleError, UsageError
 
 PACKAGE = Path(__file__).parent
 RULES = PACKAGE / "rules"
@@ -184,6 +184,17 @@ class Rulebook(BaseModel):
                 found.setdefault(literal, []).append(number)
         return {literal: tuple(numbers) for literal, numbers in found.items()}
 
+    def find(self, name: str) -> Rule:
+        """The rule ``family/name``.
+
+        Raises:
+            UsageError: there is none, with the nearest name.
+        """
+        if name not in self.by_id:
+            hint = "all rules: erranalytics rules list"
+            raise UsageError(f"no rule named {name!r}{nearest(name, self.by_id)}", hint=hint)
+        return self.by_id[name]
+
     def severity(self, rule: Rule) -> Severity:
         """What the rule says, else what its cause says."""
         return rule.severity or self.causes[rule.code].severity
@@ -206,8 +217,7 @@ def load(extra_dirs: Sequence[Path] = ()) -> Rulebook:
         rules.extend(_read_folder(Path(folder), causes=causes, known=known, faults=faults))
     faults.extend(_duplicates(rules))
     if faults:
-        hint = "every rule file is described in CONTRIBUTING.md, 'Add a rule'"
-        raise RuleError.from_faults(faults, hint=hint)
+        raise RuleError.from_faults(faults, hint="a rule file is described in CONTRIBUTING.md, 'Add a rule'")
     own = tuple(dict.fromkeys(rule.family for rule in rules if rule.family not in declared))
     families = own + declared
     place = {family: number for number, family in enumerate(families)}
@@ -278,9 +288,8 @@ def _read_rule(path: Path, *, causes: Mapping[str, Cause], faults: list[str]) ->
         known = {fault["loc"][0] for fault in error.errors() if len(fault["loc"]) > 1}
         told = [fault for fault in error.errors() if fault["type"] != "too_short" or fault["loc"][0] not in known]
         faults.extend(_sentence(fault, path=path, text=text) for fault in told)
-    for key in ("family", "path"):
-        if key in data:
-            faults.append(f"{path}:{_line_of(text, key)}: unknown key '{key}': the folder and the file say it")
+    owned = [key for key in ("family", "path") if key in data]
+    faults.extend(f"{path}:{_line_of(text, key)}: unknown key '{key}': the folder and the file say it" for key in owned)
     faults.extend(_agreement(data, path=path, text=text, causes=causes))
     return rule if len(faults) == before else None
 
@@ -350,7 +359,7 @@ def _examples(book: Rulebook) -> Iterator[str]:
     """Examples that another rule wins, that two rules of a family match, groups that stay empty."""
     import polars as pl
 
-    from erranalytics.classify import candidates, classify
+    from erranalytics.classifying import candidates, classify
 
     owners = [(rule, example.line) for rule in book.rules for example in rule.example]
     lines = pl.Series("text", [line for _, line in owners], dtype=pl.String)
@@ -378,7 +387,7 @@ def _counterexamples(book: Rulebook) -> Iterator[str]:
     """Counterexamples that the pattern of their own rule matches."""
     import polars as pl
 
-    from erranalytics.classify import candidates
+    from erranalytics.classifying import candidates
 
     owners = [(number, rule, sample.line) for number, rule in enumerate(book.rules) for sample in rule.counterexample]
     lines = pl.Series("text", [line for _, _, line in owners], dtype=pl.String)
@@ -398,5 +407,4 @@ def _duplicates(rules: Iterable[Rule]) -> Iterator[str]:
 def _digest(causes: Iterable[Cause], rules: Iterable[Rule]) -> str:
     """Hash of what the rules say, not of where they lie: paths are left out."""
     data = [cause.model_dump() for cause in causes], [rule.model_dump(exclude={"path"}) for rule in rules]
-    text = json.dumps(data, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -53,8 +53,7 @@ class Source:
 
     def open(self) -> BinaryIO:
         """The bytes after decompression; the caller closes it."""
-        handle = self.path.open("rb")
-        return cast(BinaryIO, gzip.GzipFile(fileobj=handle)) if self.compression == "gzip" else handle
+        return cast(BinaryIO, gzip.open(self.path, "rb")) if self.compression == "gzip" else self.path.open("rb")
 
     def text_sample(self) -> str:
         """The first bytes as text, for detection."""

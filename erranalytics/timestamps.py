@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 US_PER_SECOND = 1_000_000
-HALF_YEAR_US = 183 * 86_400 * US_PER_SECOND
+DAY_US = 86_400 * US_PER_SECOND
+HALF_YEAR_US = 183 * DAY_US
 
 # The micro sign comes as U+00B5, U+03BC, plain u, and mangled by Windows consoles.
 _UNIT_US = {"h": 3.6e9, "m": 6e7, "s": 1e6, "ms": 1e3, "ns": 1e-3}
@@ -65,8 +66,10 @@ def go_duration_us(hours: pl.Expr, minutes: pl.Expr, number: pl.Expr, unit: pl.E
     return (whole + (number.cast(pl.Float64, strict=False) * scale).fill_null(0)).round().cast(pl.Int64)
 
 
-def with_year(stamp: pl.Expr, reference: pl.Expr) -> pl.Expr:
+def with_year(stamp: pl.Expr, reference: pl.Expr, *, ahead_us: int = HALF_YEAR_US) -> pl.Expr:
     """A naive stamp whose year is a guess, moved by a year when it is nearer to ``reference`` that way.
+
+    ``ahead_us`` is how far it may lie behind the reference in time: a day when that is the time of the file.
 
     >>> from datetime import datetime
     >>> frame = pl.DataFrame({"t": [datetime(2026, 12, 31)], "r": [datetime(2026, 1, 1)]})
@@ -74,7 +77,7 @@ def with_year(stamp: pl.Expr, reference: pl.Expr) -> pl.Expr:
     '2025-12-31T00:00:00'
     """
     distance = (stamp - reference).dt.total_microseconds()
-    moved = pl.when(distance > HALF_YEAR_US).then(stamp.dt.offset_by("-1y"))
+    moved = pl.when(distance > ahead_us).then(stamp.dt.offset_by("-1y"))
     return moved.when(distance < -HALF_YEAR_US).then(stamp.dt.offset_by("1y")).otherwise(stamp)
 
 

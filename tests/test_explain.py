@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from erranalytics import rulebook
-from erranalytics.explain import explain
+from erranalytics.explaining import explain
 
 BOOK = rulebook.load()
 QUERIES = [
@@ -89,7 +89,7 @@ def test_every_cause_can_be_told(code: str) -> None:
 def test_a_code_needs_no_polars() -> None:
     """Explaining a code imports neither polars nor duckdb: it stays quick."""
     script = (
-        "import sys; from erranalytics import rulebook; from erranalytics.explain import explain;"
+        "import sys; from erranalytics import rulebook; from erranalytics.explaining import explain;"
         "explain('MEM001', book=rulebook.load()).lines(); print('polars' in sys.modules, 'duckdb' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

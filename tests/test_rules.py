@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from erranalytics import rulebook
-from erranalytics.classify import candidates, classify
+from erranalytics.classifying import candidates, classify
 from erranalytics.errors import RuleError
 from erranalytics.rulebook import Rulebook
 

@@ -9,29 +9,45 @@ create or replace temp table problems as
 select
     e.event_id, e.source_id, e.session_id, e.ts, e.code, e.severity, e.confidence, e.surface, e.model, e.http_status,
     case
-        when e.surface = 'access' and (e.confidence = 'guess' or e.category in ('runner', 'memory', 'unknown', 'cancelled')) and e.http_status >= 400
-            and e.code not in ('NFD001', 'NFD002', 'NFD006', 'REQ033') then 'access'
-        when e.category = 'cancelled' then 'left'
-        when e.category in ('memory', 'gpu', 'runner', 'model_file') and e.severity in ('error', 'critical') then 'chain'
+        -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
+        when e.surface = 'access' and r.is_inference and (e.http_status in (499, 500) or (e.http_status = 400 and r.endpoint like '%embed%')) then 'access'
+        when e.category = 'cancelled' and e.surface <> 'access' then 'left'
+        when e.category in ('memory', 'gpu', 'runner', 'model_file') and (e.severity in ('error', 'critical') or e.cause in ('oom_predicted', 'oom_retry')) then 'chain'
         else 'alone'
     end as role,
     -- How well a line names the cause: 0 best.
     case
         when e.confidence = 'guess' then 9
         when e.cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
-        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream') then 3
+        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry') then 3
         when e.category in ('memory', 'gpu', 'model_file', 'cancelled') then 1
         else 2
-    end as vagueness
+    end as vagueness,
+    e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began,
+    r.duration_us
 from errors as e
+left join requests as r on r.event_id = e.event_id
 where e.session_id in (select session_id from scope) and e.event_id is not null;
 
+-- A model that loads or answers in between ends a fault.
+create or replace temp table recoveries as
+select session_id, event_id from requests where session_id in (select session_id from scope) and status = 200 and is_inference
+union all
+select session_id, event_id from events
+where session_id in (select session_id from scope) and format = 'slog-text' and (message like 'llama runner started in %' or message like 'llama-server started in %');
+
 create or replace temp table folded as
-with ordered as (
-    select *, lag(role) over w as role_before, lag(ts) over w as ts_before,
-        last_value(case when role <> 'access' then role end ignore nulls) over w as family
-    from problems
-    where role <> 'alone'
+with dated as (
+    select p.*, v.event_id as recovery_id
+    from problems as p
+    asof left join recoveries as v on v.session_id = p.session_id and v.event_id <= p.event_id
+    where p.role <> 'alone'
+),
+ordered as (
+    select *, lag(role) over w as role_before, lag(ts) over w as ts_before, lag(recovery_id) over w as recovery_before,
+        last_value(case when role <> 'access' then role end ignore nulls) over w as family,
+        last_value(case when role = 'chain' then ts end ignore nulls) over w as chain_ts
+    from dated
     window w as (partition by session_id order by event_id)
 ),
 marked as (
@@ -39,10 +55,12 @@ marked as (
         coalesce(
             -- a gap in time
             ts - ts_before > case role when 'chain' then interval 30 second else interval 10 second end
-            -- a new fault after the requests of the one before
+            -- a new fault after the requests of the one before, or after a recovery
             or (role = 'chain' and role_before <> 'chain')
-            or (role = 'left' and role_before = 'chain')
-            or (role = 'left' and role_before = 'left'),
+            or (role = 'chain' and recovery_id is distinct from recovery_before and ts - ts_before > interval 500 millisecond)
+            or (role = 'left' and role_before in ('chain', 'left'))
+            -- a request that was not running when the fault was told of
+            or (role = 'access' and family = 'chain' and (began > chain_ts or duration_us < 1000)),
         true) as is_new
     from ordered
 ),

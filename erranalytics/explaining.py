@@ -161,7 +161,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
     # polars is the slowest import of the program; a code or a slug needs no pattern.
     import polars as pl
 
-    from erranalytics.classify import classify
+    from erranalytics.classifying import classify
     from erranalytics.unwrap import unwrap
 
     texts = pl.Series("text", [query], dtype=pl.String)

@@ -1,0 +1,167 @@
+"""Records to events: typed columns and one UTC time."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from erranalytics import framing, lineformats, parsing, schema, wrappers
+
+BOOK = lineformats.load()
+MTIME = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def parse(*lines: str, tz: str = "UTC", mtime: datetime | None = MTIME) -> pl.DataFrame:
+    """The events of some lines."""
+    sample = "\n".join(lines)
+    wrapper = wrappers.detect(sample)
+    table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
+    records = framing.frame(table, wrapper=wrapper, book=BOOK, is_last=True).records
+    clock = parsing.first_clock(sample, mtime=mtime, default_tz=tz)
+    events, _ = parsing.parse(records, book=BOOK, clock=clock)
+    assert events.schema == schema.EVENTS
+    return events
+
+
+def slog(rest: str, stamp: str = "2026-01-01T08:00:00.500+08:00") -> str:
+    """A slog line."""
+    return f"time={stamp} level=INFO source=a.go:1 {rest}"
+
+
+def gin(latency: str, *, client: str = "127.0.0.1", path: str = "/api/chat", stamp: str = "2026/01/01 - 08:00:02") -> str:
+    """An access line."""
+    return f'[GIN] {stamp} | 200 | {latency:>13} | {client:>15} | POST     "{path}"'
+
+
+MESSAGES = {
+    'msg="a \\"b\\" \\\\ c\\nd"': ('a "b" \\ c\nd', None),
+    'msg=""': (None, None),
+    "msg=offload library=cuda": ("offload", {"library": "cuda"}),
+    'msg="x" "total vram"="8.0 GiB" empty="" n=1': ("x", {"total vram": "8.0 GiB", "empty": "", "n": "1"}),
+    r'msg="x" model=C:\Users\AI\blobs\sha256-61 err="C:\\a \"b\""': ("x", {"model": "C:\\Users\\AI\\blobs\\sha256-61", "err": 'C:\\a "b"'}),
+    'msg=mlx-runner msg="inner text"': ("mlx-runner", {"msg": "inner text"}),
+    "": (None, None),
+}
+
+
+@pytest.mark.parametrize("rest", MESSAGES)
+def test_slog_quoting(rest: str) -> None:
+    """Quoted, empty, repeated and blank-holding keys; Go escapes; bare Windows paths."""
+    message, attrs = MESSAGES[rest]
+    event = parse(slog(rest)).row(0, named=True)
+    assert event["message"] == message
+    assert (json.loads(event["attrs"]) if event["attrs"] else None) == attrs
+
+
+LATENCIES = {
+    "0s": 0,
+    "509ns": 1,
+    "41.983µs": 42,
+    "19.7884ms": 19_788,
+    "1.332430527s": 1_332_431,
+    "1m30s": 90_000_000,
+    "8m44s": 524_000_000,
+    "1h2m3s": 3_723_000_000,
+    "581.8┬╡s": 582,
+}
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+def test_every_form_of_duration(latency: str) -> None:
+    """Go durations, also with a micro sign that a console mangled."""
+    assert parse(gin(latency))["duration_us"].to_list() == [LATENCIES[latency]]
+
+
+def test_ipv6_and_query() -> None:
+    """A long address breaks the column; the query is not part of the path."""
+    event = parse(gin("1ms", client="2001:db8::1:2:3:4:5", path="/v1/messages?beta=true")).row(0, named=True)
+    assert (event["client_address"], event["path"], event["message"]) == ("2001:db8::1:2:3:4:5", "/v1/messages", "200 POST /v1/messages")
+
+
+def test_clocks_of_a_plain_file() -> None:
+    """slog has its zone, an access line takes that zone, a bare line inherits."""
+    events = parse(slog("msg=a"), gin("1ms"), "load_tensors: offloaded 33/33 layers to GPU")
+    assert events["ts"].dt.to_string("%H:%M:%S%.3f").to_list() == ["00:00:00.500", "00:00:02.000", "00:00:02.000"]
+    assert events["ts_source"].to_list() == ["slog", "gin+offset", "inherited"]
+
+
+def test_access_line_before_the_first_slog_line_takes_its_zone() -> None:
+    """A rotated file may begin with access lines."""
+    assert parse(gin("1ms"), slog("msg=a"))["ts"].dt.hour().to_list() == [0, 0]
+
+
+def test_without_evidence_the_given_zone_counts() -> None:
+    """``--tz`` serves stamps that name no zone."""
+    assert parse(gin("1ms"), tz="Asia/Shanghai")["ts"].dt.hour().to_list() == [0]
+
+
+def test_no_time_at_all() -> None:
+    """A file gives its own time, pasted text gives none."""
+    assert parse("Error: boom")["ts_source"].to_list() == ["file"]
+    event = parse("Error: boom", mtime=None).row(0, named=True)
+    assert (event["ts"], event["ts_source"]) == (None, "none")
+
+
+def test_syslog_stamp_gets_year_and_zone() -> None:
+    """The year of the slog line beside it, its zone by the difference, over New Year too."""
+    lines = [
+        "Dec 31 23:59:59 h ollama[1]: " + slog("msg=a", "2025-12-31T15:59:59.100Z"),
+        "Dec 31 23:59:59 h ollama[1]: load_tensors: a",
+        "Jan 01 00:00:01 h ollama[1]: load_tensors: b",
+    ]
+    events = parse(*lines)
+    assert events["ts"].dt.to_string("%F %T").to_list() == ["2025-12-31 15:59:59", "2025-12-31 15:59:59", "2025-12-31 16:00:01"]
+    assert events["ts_source"].to_list() == ["slog", "journal", "journal"]
+
+
+def test_year_of_a_journal_without_dated_lines() -> None:
+    """The time of the file is the only hint: November before a June file is last year's."""
+    events = parse("Nov 30 10:00:00 h ollama[1]: load_tensors: a", "Mar 01 10:00:00 h ollama[1]: load_tensors: b")
+    assert events["ts"].dt.year().to_list() == [2025, 2026]
+
+
+def test_iso_and_json_wrappers_are_exact() -> None:
+    """journalctl prints zones without a colon; JSON has microseconds since 1970."""
+    iso = parse("2026-03-01T19:04:05+0800 h ollama[1]: load_tensors: a")
+    assert iso["ts"].dt.to_string("%T").to_list() == ["11:04:05"]
+    js = parse('{"__REALTIME_TIMESTAMP":"1772363045416409","MESSAGE":"load_tensors: a","_PID":"1","SYSLOG_IDENTIFIER":"ollama","_HOSTNAME":"h"}')
+    assert js["ts"].dt.to_string("%T%.6f").to_list() == ["11:04:05.416409"]
+
+
+def test_lines_of_a_folded_record_are_kept_as_attributes() -> None:
+    """A dump is searchable under ``lines``, and the rules read it."""
+    event = parse("CUDA error: out of memory", "  current device: 0, in function alloc").row(0, named=True)
+    assert json.loads(event["attrs"]) == {"lines": "  current device: 0, in function alloc"}
+    assert event["text"] == "CUDA error: out of memory\n  current device: 0, in function alloc"
+
+
+SECRETS = [
+    'msg="completion request" prompt="[user] tell me my secret [assistant]"',
+    'msg="anthropic: converting request" req="map[messages:[secret words] model:x]"',
+    'msg=cloud signin_url="https://ollama.com/connect?name=x&key=c2VjcmV0"',
+    'msg=proxy header="Authorization: Bearer secret0123456789"',
+    'msg=config env="map[HTTPS_PROXY:http://me:secret@proxy:3128]"',
+    "msg=embed input=secret",
+]
+
+
+@pytest.mark.parametrize("rest", SECRETS)
+def test_prompts_and_secrets_are_not_kept(rest: str) -> None:
+    """Prompts, keys and passwords are gone from every column."""
+    event = parse(slog(rest)).row(0, named=True)
+    assert not [name for name, value in event.items() if "secret" in str(value) or "c2VjcmV0" in str(value)]
+
+
+def test_lengths_under_prompt_keys_stay() -> None:
+    """``prompt=12891`` is a number of tokens, not a prompt."""
+    event = parse(slog('msg="truncating input prompt" limit=2048 prompt=12891')).row(0, named=True)
+    assert json.loads(event["attrs"]) == {"limit": "2048", "prompt": "12891"}
+
+
+def test_very_long_message_is_cut_with_a_mark() -> None:
+    """Nothing is dropped silently."""
+    message = parse("Error: " + "x" * 100_000)["message"][0]
+    assert message.endswith("[…cut]") and len(message) < 20_000
