@@ -278,13 +278,14 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
 
 def _look_at(name: str) -> dict[str, Any]:
     from erranalytics import lineformats, pipeline, rulebook, sources
+    from erranalytics.classifying import Memo
 
     try:
         source = sources.open_source(name)
     except InputError as fault:
         return {"file": name, "fault": str(fault)}
     state = pipeline.first_state(source, default_tz=local_zone(None))
-    batch = next(pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load()), None)
+    batch = next(pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None)
     counts = batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False]) if batch else None
     sources.discard(source)
     return {

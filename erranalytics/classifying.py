@@ -28,12 +28,34 @@ WRAPPINGS = ('"error":', '"error\\":', "'error':", "Error code: ")
 INNER_CHARS = 4_000
 
 
-def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
+class Memo:
+    """Suspicious texts met before and what they were found to be; it saves time and changes nothing.
+
+    Logs repeat themselves: the second megabyte holds few texts that the first did not.
+    """
+
+    most = 50_000
+
+    def __init__(self) -> None:
+        self.known = pl.DataFrame(schema={"text": pl.String, **SCHEMA})
+
+    def look_up(self, texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
+        """What the distinct ``texts`` are found to be, those met before without looking again."""
+        fresh = texts.to_frame().join(self.known, on="text", how="anti", maintain_order="left")
+        if not fresh.is_empty():
+            named = fresh.join(_name(fresh["text"], book=book), on="text", how="left", maintain_order="left")
+            kept = self.known if self.known.height < self.most else self.known.clear()
+            self.known = pl.concat([kept, named.select(self.known.columns)])
+        return self.known
+
+
+def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
     """Rule, code, confidence, severity, captures and innermost text of each text.
 
     Args:
         texts: bodies of log records or messages, or a frame with a column ``text``; nulls are allowed.
         book: the rules to try.
+        memo: what earlier calls with the same book found.
 
     Returns:
         ``SCHEMA``, of the same height and order; a row of nulls where no rule matches. ``captures`` is a JSON
@@ -42,7 +64,8 @@ def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook) -> pl.DataFrame
     series = (texts.get_column("text") if isinstance(texts, pl.DataFrame) else texts).rename("text")
     rows = series.cast(pl.String).to_frame().with_row_index("row")
     suspects = rows.filter(pl.col("text").str.contains_any(_needles(book), ascii_case_insensitive=True))
-    named = _name(suspects.get_column("text").unique(maintain_order=True), book=book)
+    distinct = suspects.get_column("text").unique(maintain_order=True)
+    named = (memo or Memo()).look_up(distinct, book=book)
     found = suspects.join(named, on="text", how="inner").drop("text")
     out = rows.select("row").join(found, on="row", how="left", maintain_order="left")
     return out.select(pl.col(column).cast(kind) for column, kind in SCHEMA.items())

@@ -1,7 +1,7 @@
 """Generates the reference pages in ``docs/`` from rules, reports, formats and commands.
 
-``python -m erranalytics.docs`` writes them. With ``--check`` nothing is written; the exit code is 2 when a page is not what would
-be generated. Pages depend on data only, never on the versions of the libraries that are installed.
+``python -m erranalytics.docs`` writes them; with ``--check`` nothing is written, and the exit code is 2 when a page
+is not current. Pages depend on data only, never on the versions of the libraries that are installed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ RULES_HEAD = """erranalytics knows {causes} causes and finds them by {rules} rul
 REPORTS_HEAD = """`erranalytics report NAME` answers from the store; without a name, the overview. The SQL of a report
 is `queries/NAME.sql`. Every report can be written as table, json, jsonl, csv or md, and is followed by what it could
 not see."""
-FORMATS_HEAD = """What an input is, is found in its first lines, never in its name. Text may be UTF-8 or UTF-16; archives
-are unpacked while they are read."""
+FORMATS_HEAD = """What an input is, is found in its first lines, never in its name. Text may be UTF-8 or UTF-16;
+archives are unpacked while they are read."""
 LINES_HEAD = """A line is of the first of these {formats} formats that fits; a line of none of them has the format
 `unknown`, is kept all the same and can still be classified."""
 

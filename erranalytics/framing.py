@@ -64,25 +64,25 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     body, hot = pl.col("body"), pl.lit(None, dtype=pl.String)
     for name, start in lineformats.HOT.items():
         hot = pl.when(body.str.starts_with(start)).then(pl.lit(name)).otherwise(hot)
-    table = bodies.with_columns(body.fill_null("").str.strip_chars_end(), hot=hot)
-    table = table.with_columns(key=pl.when(pl.col("hot").is_null()).then("body"))
-    cold = table.filter(pl.col("key").is_not_null()).select("body", "unit").unique()
-    cold = cold.with_columns(embedded=body.str.extract(_EMBEDDED))
-    found = book.recognise(cold.with_columns(body=pl.coalesce("embedded", "body"), key=pl.col("body")))
+    table = bodies.with_columns(format=hot)
+    is_cold = pl.col("format").is_null()
+    if not table.select(is_cold.any()).item():
+        return table.with_columns(noise=pl.lit(None, dtype=pl.String))
+    cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
+    cold = cold.join(_recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left")
+    found = cold.select("line_no", body_found="body_found", format_found="format", noise="noise")
+    # Both sides stand in the order of their lines.
+    joined = table.join(found, on="line_no", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("body_found", "body").alias("body"), pl.coalesce("format", "format_found").alias("format")).drop("body_found", "format_found")
+
+
+def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Format, noise key and embedded log line of each distinct body."""
+    distinct = cold.select("body", "unit").unique().with_columns(embedded=pl.col("body").str.extract(_EMBEDDED), key=pl.col("body"))
+    found = book.recognise(distinct.with_columns(pl.coalesce("embedded", "body").alias("body")))
     is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
     found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
-    found = found.select("key", "unit", body_found="body", format_found="format", noise=pl.when("is_noise").then("format"))
-    table = table.join(found, on=["key", "unit"], how="left", nulls_equal=True, maintain_order="left")
-    return table.select(
-        "line_no",
-        "stamp",
-        "host",
-        "unit",
-        "pid",
-        pl.coalesce("body_found", "body").alias("body"),
-        pl.coalesce("hot", "format_found").fill_null(UNKNOWN).alias("format"),
-        "noise",
-    )
+    return found.select("unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"))
 
 
 def _no_rejects() -> pl.DataFrame:
@@ -91,7 +91,7 @@ def _no_rejects() -> pl.DataFrame:
 
 def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
     """Blank lines before the first record belong to nothing: the only lines that framing rejects."""
-    filled = bodies.select((pl.col("body") != "").arg_max()).item() if bodies["body"].str.len_bytes().sum() else bodies.height
+    filled = bodies.select((pl.col("body") != "").arg_max()).item() if bodies.select((pl.col("body") != "").any()).item() else bodies.height
     if not filled:
         return _no_rejects()
     head = bodies.head(filled).select("line_no", line_count=pl.lit(1, dtype=pl.Int32), reason=pl.lit("blank"), sample=pl.lit(None, dtype=pl.String))

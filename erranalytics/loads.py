@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -18,6 +18,7 @@ import duckdb
 import polars as pl
 
 from erranalytics import __version__, lineformats, pipeline, sources, store
+from erranalytics.classifying import Memo
 from erranalytics.lineformats import FormatBook
 from erranalytics.pipeline import Batch, State
 from erranalytics.rulebook import Rulebook
@@ -89,6 +90,7 @@ class Options:
     on_bytes: Callable[[int], None] = lambda count: None
     on_events: Callable[[pl.DataFrame], None] = lambda events: None
     block_bytes: int = sources.BLOCK_BYTES
+    memo: Memo = field(default_factory=Memo)
 
 
 def load(connection: duckdb.DuckDBPyConnection, source: Source, options: Options) -> LoadResult:
@@ -144,7 +146,7 @@ def _append_all(connection: duckdb.DuckDBPyConnection, source: Source, options: 
     totals, last, position = _Totals(), None, start
     templates = pl.DataFrame(store.rows(connection, "select fingerprint, template_id from templates"), schema={"fingerprint": pl.String, "template_id": pl.Int32})
     causes = _causes_frame(options.rules)
-    batches = pipeline.run(source, state=state, start=start, formats=options.formats, rules=options.rules, block_bytes=options.block_bytes)
+    batches = pipeline.run(source, state=state, start=start, formats=options.formats, rules=options.rules, memo=options.memo, block_bytes=options.block_bytes)
     for batch in batches:
         events, templates, fresh = _number(batch.events, ids, totals, templates, options.host)
         options.on_events(events)

@@ -77,7 +77,8 @@ def first_clock(sample: str, *, mtime: datetime | None, default_tz: str) -> Cloc
 
     The sample is the same however the source is cut, so batches do not change the result.
     """
-    clock = Clock(default_tz, mtime or datetime.now(UTC), has_file_time=mtime is not None)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    clock = Clock(default_tz, mtime or today, has_file_time=mtime is not None)
     if found := _SLOG_STAMP.search(sample):
         moment = datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))
         offset = moment.utcoffset() or timedelta()
@@ -180,7 +181,7 @@ def _attrs_json(attrs: pl.Series) -> pl.Series:
         frame = frame.join(joined, on="row", how="left", maintain_order="left").with_columns(pl.coalesce("fixed", "attrs").alias("attrs"))
     pair = r' (?:"([^"]*)"|([^\s="]+))=(?:"((?:[^"\\]|\\.)*)(?:"|$)|(\S*))'
     inner = pl.col("attrs").str.replace_all(pair, ',"${1}${2}":"${3}${4}"').str.strip_chars().str.strip_prefix(",")
-    return frame.select(pl.when(pl.col("attrs").is_not_null()).then("{" + inner + "}").alias("attrs")).to_series()
+    return frame.select(pl.when(pl.col("attrs").str.strip_chars() != "").then("{" + inner + "}").alias("attrs")).to_series()
 
 
 def _json_escapes(token: pl.Expr) -> pl.Expr:

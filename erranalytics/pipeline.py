@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from erranalytics import fingerprint, framing, parsing, schema, sessions, sources, wrappers
+from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
 from erranalytics.lineformats import FormatBook
 from erranalytics.parsing import Clock
@@ -65,26 +66,26 @@ def first_state(source: Source, *, default_tz: str, wrapper: str | None = None) 
     return State(found, parsing.first_clock(sample, mtime=source.mtime, default_tz=default_tz))
 
 
-def run(source: Source, *, state: State, start: int, formats: FormatBook, rules: Rulebook, block_bytes: int = sources.BLOCK_BYTES) -> Iterator[Batch]:
+def run(source: Source, *, state: State, start: int, formats: FormatBook, rules: Rulebook, memo: Memo, block_bytes: int = sources.BLOCK_BYTES) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
     blocks = ahead(sources.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes))
-    return ahead(_batches(blocks, state=state, formats=formats, rules=rules))
+    return ahead(_batches(blocks, state=state, formats=formats, rules=rules, memo=memo))
 
 
-def _batches(blocks: Iterable[Block], *, state: State, formats: FormatBook, rules: Rulebook) -> Iterator[Batch]:
+def _batches(blocks: Iterable[Block], *, state: State, formats: FormatBook, rules: Rulebook, memo: Memo) -> Iterator[Batch]:
     for block in blocks:
         lines = block.lines if state.rest is None else pl.concat([state.rest, block.lines])
         framed = framing.frame(lines, wrapper=state.wrapper, book=formats, is_last=block.digest is not None)
         events, clock = parsing.parse(framed.records, book=formats, clock=state.clock)
         numbers, session = sessions.assign(events, state.session)
         state = replace(state, clock=clock, session=session, rest=framed.rest, line_no=state.line_no + block.lines.height)
-        yield Batch(judge(events, rules=rules).with_columns(numbers), framed.rejects, block, state)
+        yield Batch(judge(events, rules=rules, memo=memo).with_columns(numbers), framed.rejects, block, state)
 
 
-def judge(events: pl.DataFrame, *, rules: Rulebook) -> pl.DataFrame:
+def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
     """Add VERDICTS to EVENTS; texts and messages are looked at once each."""
     texts = events.select(pl.col("text").unique())
-    verdicts = texts.hstack(classify_texts(texts["text"], book=rules)).cast({"confidence": pl.String})
+    verdicts = texts.hstack(classify_texts(texts["text"], book=rules, memo=memo)).cast({"confidence": pl.String})
     messages = events.select(pl.col("message").unique())
     messages = messages.with_columns(template=fingerprint.template(messages["message"]))
     messages = messages.with_columns(fingerprint=fingerprint.fingerprint(messages["template"]))

@@ -19,20 +19,24 @@ group by i.incident_id, i.session_id, i.root_event_id;
 
 create or replace temp table suspects as
 with streams_200 as (
-    select request_id, event_id, session_id, ts_start, ts_end
+    select event_id, session_id, ts_start, ts_end
     from requests
-    where session_id in (select session_id from scope) and status = 200 and is_inference and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
+    where session_id in (select session_id from deaths)
+        and status = 200 and is_inference and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
-last_before as (
-    select d.incident_id, max(s.event_id) as event_id
-    from deaths as d inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.noticed_id
-    group by d.incident_id
+ended_before as (
+    select s.event_id, d.root_event_id
+    from deaths as d
+    asof inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.noticed_id
+),
+running_then as (
+    select s.event_id, d.root_event_id
+    from streams_200 as s
+    asof inner join deaths as d on d.session_id = s.session_id and d.noticed_ts <= s.ts_end
+    where d.noticed_ts >= s.ts_start
 )
-select s.event_id, min(d.root_event_id) as suspected_by
-from streams_200 as s
-inner join deaths as d on d.session_id = s.session_id
-left join last_before as l on l.incident_id = d.incident_id
-where s.event_id = l.event_id or d.noticed_ts between s.ts_start and s.ts_end
-group by s.event_id;
+select event_id, min(root_event_id) as suspected_by
+from (select * from ended_before union all select * from running_then)
+group by event_id;
 
 update requests set suspected_by = s.suspected_by from suspects as s where requests.event_id = s.event_id;

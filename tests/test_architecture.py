@@ -1,0 +1,230 @@
+"""What keeps the code as it is meant to be: layers, no Python per line, who may write where, cold start, the schema."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from erranalytics import schema, store
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "erranalytics"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+# Modules through which every line of a log goes.
+HOT = (
+    "classifying", "fingerprint", "framing", "loads", "parsing", "pipeline", "redact",
+    "sessions", "sources", "store", "timestamps", "unwrap", "wrappers",
+)  # fmt: skip
+PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
+# Short texts that are not the log: the sample of the first bytes, and one state at the end of a batch.
+LINE_LOOPS_ALLOWED = {("wrappers", "detect")}
+PYDANTIC = {"catalogue", "client", "config", "lineformats", "mappings", "rulebook"}
+WRITERS = {"render", "diagnostics"}
+
+
+def tree(module: str) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef]:
+    """All functions of a module, methods included."""
+    return (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef))
+
+
+def python(*arguments: str) -> str:
+    """What a Python process of its own prints."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+# --- stages --------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_of_the_hot_path_is_watched() -> None:
+    """A stage that is renamed does not escape these tests."""
+    assert set(HOT) <= set(MODULES)
+
+
+@pytest.mark.parametrize("module", HOT)
+def test_stages_do_not_touch_rows_one_by_one(module: str) -> None:
+    """polars and DuckDB see the lines, Python sees columns."""
+    names = [node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)]
+    own = {"rows"} if module in {"store", "loads"} else set()  # store.rows reads a handful of known sources
+    assert [name for name in names if name in PER_ROW - own] == []
+
+
+@pytest.mark.parametrize("module", HOT)
+def test_stages_do_not_loop_over_lines(module: str) -> None:
+    """No ``for … in lines``, no comprehension over a column turned into a list."""
+    found = []
+    for function in functions(module):
+        loops = [node.iter for node in ast.walk(function) if isinstance(node, ast.For | ast.comprehension)]
+        for iterated in loops:
+            text = ast.unparse(iterated)
+            if re.fullmatch(r"\w*lines|.*\.splitlines\(\)|.*\.to_list\(\)", text) and "rules" not in text:
+                found.append((module, function.name))
+    assert set(found) <= LINE_LOOPS_ALLOWED
+
+
+def test_pydantic_stands_at_the_borders_only() -> None:
+    """Models check data files and records, never lines."""
+    users = {
+        module
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0].startswith("pydantic"))
+        or (isinstance(node, ast.Import) and any(name.name.startswith("pydantic") for name in node.names))
+    }
+    assert users <= PYDANTIC
+
+
+# --- who may write where -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - WRITERS))
+def test_only_render_and_diagnostics_write_to_the_terminal(module: str) -> None:
+    """No print, no click.echo, no sys.stderr; the command line only hands standard output over."""
+    text = "\n".join(ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
+    assert not re.search(r"\b(print|click\.(echo|secho))\(", text)
+    assert not re.search(r"sys\.(__)?std(out|err)(__)?(\.buffer)?\.write", text)
+    if module != "cli":
+        assert "sys.stdout" not in text
+        assert "sys.stderr" not in text
+
+
+def test_bodies_of_commands_are_short() -> None:
+    """A command parses, calls one function, hands the result to render: 25 lines at most."""
+    long = {}
+    for function in functions("cli"):
+        if any("command" in ast.unparse(mark) for mark in function.decorator_list):
+            body = function.body[1:] if ast.get_docstring(function) else function.body
+            lines = (function.end_lineno or 0) - body[0].lineno + 1
+            if lines > 25:
+                long[function.name] = lines
+    assert long == {}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_and_modules_stay_readable(module: str) -> None:
+    """Functions of 60 lines at most with their docstring, modules of 500."""
+    long = {f.name for f in functions(module) if (f.end_lineno or 0) - f.lineno + 1 > 60}
+    # The signature and the docstring of the public entrance are longer than its body.
+    assert long <= {"ingest", "_error_rows"}
+    assert len((PACKAGE / f"{module}.py").read_text(encoding="utf-8").splitlines()) <= 500
+
+
+# --- imports -------------------------------------------------------------------------------------------------------
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level packages that are loaded after some code."""
+    return set(
+        python("-c", f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})").split()[-900:]
+    )
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    """``import erranalytics`` is free: its names are resolved when they are first used."""
+    assert not loaded_after("import erranalytics") & {"polars", "duckdb", "pydantic", "rich", "click"}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_loads_neither_polars_nor_duckdb(option: str) -> None:
+    """Help appears at once."""
+    code = f"from erranalytics.cli import main\ntry:\n    main(['{option}'])\nexcept SystemExit:\n    pass"
+    assert not loaded_after(code) & {"polars", "duckdb", "pydantic"}
+
+
+def test_a_code_is_explained_without_polars_or_duckdb() -> None:
+    """A code or slug needs no pattern, so the slowest imports are spared."""
+    code = "from erranalytics.cli import main\ntry:\n    main(['explain', 'MEM014'])\nexcept SystemExit:\n    pass"
+    assert not loaded_after(code) & {"polars", "duckdb"}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}))
+def test_every_module_can_be_imported_first(module: str) -> None:
+    """Layers without circles: no module needs another one to be loaded before it."""
+    name = "erranalytics" if module == "__init__" else f"erranalytics.{module}"
+    assert python("-c", f"import {name}; print('fine')") == "fine\n"
+
+
+def test_layers_are_kept() -> None:
+    """The import contract of pyproject.toml, as ``make check`` proves it."""
+    pytest.importorskip("importlinter", reason="import-linter is not installed")
+    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-2000:]
+
+
+# --- the store -----------------------------------------------------------------------------------------------------
+
+DUCKDB_TYPES = {
+    pl.Int64: "BIGINT",
+    pl.Int32: "INTEGER",
+    pl.Int16: "SMALLINT",
+    pl.String: "VARCHAR",
+    schema.UTC_US: "TIMESTAMP WITH TIME ZONE",
+}
+
+
+@pytest.fixture(scope="module")
+def columns() -> Iterator[list[tuple[str, str, str, str | None]]]:
+    """Table, column, type and comment of everything in an empty store."""
+    connection = store.open_in_memory()
+    sql = "select table_name, column_name, data_type, comment from duckdb_columns() where not internal order by 1, 2"
+    yield connection.execute(sql).fetchall()
+    connection.close()
+
+
+def test_the_table_of_events_has_the_types_of_the_frame(columns: list[tuple[str, str, str, str | None]]) -> None:
+    """Where EVENTS and the table share a column, they share its type."""
+    stored = {name: kind for table, name, kind, _ in columns if table == "events"}
+    framed = {name: DUCKDB_TYPES[kind] for name, kind in schema.EVENTS.items() if name in stored}
+    assert {name: stored[name] for name in framed} == framed
+    assert {"line_no", "line_count", "ts", "ts_source", "format", "level", "message"} <= framed.keys()
+
+
+def test_every_column_has_a_comment(columns: list[tuple[str, str, str, str | None]]) -> None:
+    """An analyst reads the store without this repository."""
+    assert [f"{table}.{name}" for table, name, _, comment in columns if not comment] == []
+
+
+def test_every_table_and_view_has_a_comment() -> None:
+    """What a row stands for is said in the store."""
+    connection = store.open_in_memory()
+    tables = "select table_name, comment from duckdb_tables() where not internal"
+    views = "select view_name, comment from duckdb_views() where not internal"
+    found = connection.execute(f"{tables} union all {views}").fetchall()
+    connection.close()
+    assert len(found) > 10
+    assert [name for name, comment in found if not comment] == []
+
+
+def test_durations_sizes_and_times_say_their_unit(columns: list[tuple[str, str, str, str | None]]) -> None:
+    """Times are zoned, and no integer is called duration or size without its unit."""
+    assert {kind for _, name, kind, _ in columns if name.startswith("ts") and name != "ts_source"} == {
+        "TIMESTAMP WITH TIME ZONE"
+    }
+    assert [name for _, name, _, _ in columns if re.search(r"(duration|latency|_size|_time)$", name)] == []
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    """0001, 0002, …: append-only."""
+    assert [number for number, _ in store.migrations()] == list(range(1, len(store.migrations()) + 1))
+
+
+def test_the_stored_schema_is_sql_that_duckdb_accepts_twice() -> None:
+    """Every migration runs on a fresh file of the oldest supported DuckDB and of the newest."""
+    assert duckdb.__version__
+    store.open_in_memory().close()
+    store.open_in_memory().close()

@@ -1,0 +1,30 @@
+"""Which run of the server a record belongs to."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from erranalytics import sessions
+
+LISTEN, CONFIG, BUSY = "Listening on 127.0.0.1:11434 (version 0.24.0)", "server config", "Error: listen tcp 127.0.0.1:11434: bind: address already in use"
+TABLE = {
+    "config and listen are one start": (["a", CONFIG, LISTEN, "b"], [0, 1, 1, 1]),
+    "listen alone is a start": (["a", LISTEN, "b", LISTEN], [0, 1, 1, 2]),
+    "two starts": ([CONFIG, LISTEN, "a", CONFIG, LISTEN], [1, 1, 1, 2, 2]),
+    "a second server on a busy port": ([CONFIG, LISTEN, "a", CONFIG, BUSY, "b"], [1, 1, 1, 2, 1, 1]),
+    "nothing": (["a", "b"], [0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_sessions(name: str) -> None:
+    """The same runs in one batch and line by line."""
+    messages, expected = TABLE[name]
+    events = pl.DataFrame({"message": messages})
+    assert sessions.assign(events, sessions.SessionState())[0].to_list() == expected
+    state, single = sessions.SessionState(), []
+    for at in range(events.height):
+        series, state = sessions.assign(events.slice(at, 1), state)
+        single += series.to_list()
+    assert single == expected
