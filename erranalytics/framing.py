@@ -57,7 +57,9 @@ def frame(lines: pl.DataFrame, *, wrapper: str, book: FormatBook, is_last: bool)
 
 
 def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
-    """Add ``format`` and ``noise`` (the key of a run of noise, else null) to unwrapped lines.
+    """Add ``format``, ``noise`` (the key of a run of noise, else null) and ``shape`` to unwrapped lines.
+
+    ``shape`` is ``blank``, ``indented``, ``meta`` (behind an access line) or ``closing`` (of a GPU error block).
 
     The two formats of nearly every line are told by their first bytes, the others on distinct bodies.
     """
@@ -67,10 +69,10 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     table = bodies.with_columns(format=hot)
     is_cold = pl.col("format").is_null()
     if not table.select(is_cold.any()).item():
-        return table.with_columns(noise=pl.lit(None, dtype=pl.String))
+        return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
     cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
     cold = cold.join(_recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left")
-    found = cold.select("line_no", body_found="body_found", format_found="format", noise="noise")
+    found = cold.select("line_no", "body_found", "noise", "shape", format_found="format")
     # Both sides stand in the order of their lines.
     joined = table.join(found, on="line_no", how="left", maintain_order="left")
     return joined.with_columns(pl.coalesce("body_found", "body").alias("body"), pl.coalesce("format", "format_found").alias("format")).drop("body_found", "format_found")
@@ -82,7 +84,18 @@ def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     found = book.recognise(distinct.with_columns(pl.coalesce("embedded", "body").alias("body")))
     is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
     found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
-    return found.select("unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"))
+    body, form = pl.col("body"), pl.col("format")
+    shape = (
+        pl.when(body == "")
+        .then(pl.lit("blank"))
+        .when(body.str.contains("^ +Meta:"))
+        .then(pl.lit("meta"))
+        .when(body.str.contains(r"^[ \t]") & form.is_in([UNKNOWN, "foreign"]))
+        .then(pl.lit("indented"))
+        .when((form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
+        .then(pl.lit("closing"))
+    )
+    return found.select("unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"), shape=shape)
 
 
 def _no_rejects() -> pl.DataFrame:
@@ -100,24 +113,21 @@ def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
 
 def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Add ``is_start``: whether the line begins a record."""
-    body, form = pl.col("body"), pl.col("format")
-    is_blank = body == ""
-    is_indented = body.str.contains(r"^[ \t]") & (form.is_in([UNKNOWN, "foreign"]))
-    is_hanging = is_blank | is_indented
-    is_guest = form.is_in(book.names("continues"))
+    form, shape = pl.col("format"), pl.col("shape")
+    is_hanging = shape.is_in(["blank", "indented", "meta"]).fill_null(value=False)
+    is_unknown = form == UNKNOWN
     # What a guest or an unknown line may continue is the last line that is neither.
-    anchor = pl.when(is_hanging | is_guest | (form == UNKNOWN)).then(None).otherwise(form).forward_fill().fill_null("")
-    table = bodies.with_columns(is_blank=is_blank, is_hanging=is_hanging, anchor=anchor)
-    joins = pl.col("is_blank") | (pl.col("is_hanging") & ~pl.col("anchor").is_in(list(lineformats.HOT)))
-    joins = joins | ((form == UNKNOWN) & pl.col("anchor").is_in(book.names("absorbs")))
-    joins = joins | (body.str.starts_with("  ") & (pl.col("anchor") == "gin") & body.str.contains("^ +Meta:"))
+    anchor = pl.when(is_hanging | is_unknown | form.is_in(book.names("continues"))).then(None).otherwise(form).forward_fill().fill_null("")
+    noise = pl.when(is_hanging).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill()
+    table = bodies.with_columns(is_hanging=is_hanging, anchor=anchor, run=noise)
+    anchor = pl.col("anchor")
+    joins = pl.col("is_hanging") & ((shape == "blank") | ~anchor.is_in(list(lineformats.HOT)) | ((shape == "meta") & (anchor == "gin")))
+    joins = joins | (is_unknown & anchor.is_in(book.names("absorbs")))
     for item in book.formats:
         if item.continues:
-            joins = joins | ((form == item.name) & pl.col("anchor").is_in(item.continues))
+            joins = joins | ((form == item.name) & anchor.is_in(item.continues))
     # An error block of a GPU backend ends with the line that names the source file.
-    joins = joins | ((form == "gpu-error") & (pl.col("anchor").shift() == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
-    noise = pl.when(pl.col("is_hanging")).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill()
-    table = table.with_columns(run=noise)
+    joins = joins | ((shape == "closing").fill_null(value=False) & (anchor.shift() == "gpu-error"))
     joins = joins | ((pl.col("run") != "") & ~pl.col("is_hanging") & (pl.col("run") == pl.col("run").shift()))
     is_same_process = (pl.col("pid") == pl.col("pid").shift()).fill_null(value=True)
     is_first = pl.int_range(pl.len()) == 0
@@ -140,7 +150,6 @@ def _fold(marked: pl.DataFrame) -> pl.DataFrame:
     last = int(marked["line_no"][-1]) + 1
     counts = pl.col("line_no").shift(-1).fill_null(last) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
-    followers = table.filter(~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("body") != ""))
+    followers = table.filter(~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("shape") != "blank").fill_null(value=True))
     rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))
-    # A follower that ended in a colon-less run of blanks leaves no text: rest stays null.
     return starts.join(rests, on="record", how="left", maintain_order="left").select(schema.RECORDS.names()).cast(dict(schema.RECORDS))

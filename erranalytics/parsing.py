@@ -288,8 +288,9 @@ def _set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     """One UTC time per record, from its own stamp, the wrapper's, or the record before."""
     frame = frame.with_columns(zone=pl.col("zone_s").forward_fill().fill_null(pl.lit(clock.zone_s, dtype=pl.Int32)))
     local = timestamps.at_offset(pl.col("own_naive"), pl.col("zone"))
-    assumed = pl.col("own_naive").dt.replace_time_zone(clock.default_tz, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
-    own = pl.coalesce("own_utc", pl.when(pl.col("zone").is_not_null()).then(local).otherwise(assumed))
+    if frame["zone"].null_count():
+        local = pl.coalesce(local, _assumed(pl.col("own_naive"), clock))
+    own = pl.coalesce("own_utc", local)
     frame = frame.with_columns(own=own)
     frame, wrapper_zone = _wrapper_time(frame, clock)
     name = pl.when(pl.col("own_utc").is_not_null() & (pl.col("format") == "client-json")).then(pl.lit("json"))
@@ -327,20 +328,26 @@ def _wrapper_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int 
 def _short_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int | None]:
     """``Jun 29 00:03:19``: the year from the nearest dated record before, the zone from slog stamps."""
     near = pl.col("own").forward_fill().fill_null(pl.lit(clock.year_ts, dtype=schema.UTC_US)).dt.replace_time_zone(None)
-    dated = pl.concat_str(near.dt.year().cast(pl.String), pl.col("stamp").str.slice(0, 15), separator=" ")
-    # Only records without a stamp of their own need it, and slog records to learn the zone.
-    wanted = pl.col("own").is_null() | pl.col("own_utc").is_not_null()
-    local = pl.when(wanted).then(dated).str.to_datetime("%Y %b %e %H:%M:%S", time_unit="us", strict=False)
+    # Needed where a record has no stamp of its own; the zone is learnt once a minute from slog records.
+    is_teacher = pl.col("own_utc").is_not_null() & (pl.col("own_utc").dt.second() == 0)
+    table = frame.select("row", "stamp", "own", "own_utc", near=near).filter(pl.col("own").is_null() | is_teacher)
+    dated = pl.concat_str(pl.col("near").dt.year().cast(pl.String), pl.col("stamp").str.slice(0, 15), separator=" ")
+    local = dated.str.to_datetime("%Y %b %e %H:%M:%S", time_unit="us", strict=False)
     # Without a dated line the time of the file is the end of the log.
     ahead_us = timestamps.HALF_YEAR_US if clock.is_dated else timestamps.DAY_US
-    frame = frame.with_columns(wrapper_local=timestamps.with_year(local, near, ahead_us=ahead_us))
-    shift = (pl.col("wrapper_local") - pl.col("own_utc").dt.replace_time_zone(None)).dt.total_seconds()
+    table = table.with_columns(local=timestamps.with_year(local, pl.col("near"), ahead_us=ahead_us))
+    shift = (pl.col("local") - pl.col("own_utc").dt.replace_time_zone(None)).dt.total_seconds()
     learnt = pl.when(shift.abs() < 86_400).then(timestamps.quarter_hours(shift)).forward_fill()
-    frame = frame.with_columns(wrapper_zone=learnt.fill_null(pl.lit(clock.wrapper_zone_s, dtype=pl.Int32)))
-    assumed = pl.col("wrapper_local").dt.replace_time_zone(clock.default_tz, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
-    known = timestamps.at_offset(pl.col("wrapper_local"), pl.col("wrapper_zone"))
-    frame = frame.with_columns(wrapper_utc=pl.when(pl.col("wrapper_zone").is_not_null()).then(known).otherwise(assumed))
-    return frame, frame["wrapper_zone"][-1]
+    table = table.with_columns(wrapper_zone=learnt.fill_null(pl.lit(clock.wrapper_zone_s, dtype=pl.Int32)))
+    known = timestamps.at_offset(pl.col("local"), pl.col("wrapper_zone"))
+    table = table.with_columns(wrapper_utc=pl.coalesce(known, _assumed(pl.col("local"), clock)))
+    zone = table["wrapper_zone"][-1] if table.height else clock.wrapper_zone_s
+    return frame.join(table.select("row", "wrapper_utc"), on="row", how="left", maintain_order="left"), zone
+
+
+def _assumed(stamp: pl.Expr, clock: Clock) -> pl.Expr:
+    """A local stamp of which no evidence names the zone."""
+    return stamp.dt.replace_time_zone(clock.default_tz, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
 
 def _next_clock(frame: pl.DataFrame, clock: Clock, wrapper_zone: int | None) -> Clock:

@@ -73,16 +73,21 @@ def _unwrap_text(lines: pl.DataFrame, stamp: str, width: int) -> pl.DataFrame:
     cut = lines.select("line_no", "raw", stamp=pl.col("raw").str.slice(0, width), rest=rest)
     cut = cut.with_columns(end=pl.col("rest").str.find("]: ", literal=True))
     cut = cut.with_columns(head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3))
-    heads = cut.select(pl.col("head").drop_nulls().unique())
-    heads = heads.with_columns(pl.col("head").str.extract_groups(r"^(?:(?P<host>\S+) )?(?P<unit>[^\s\[:]+)\[(?P<pid>\d+)\]$").alias("parts"))
-    heads = heads.unnest("parts").with_columns(pl.col("pid").cast(pl.Int32, strict=False))
-    stamps = cut.select(pl.col("stamp").unique()).with_columns(is_stamp=pl.col("stamp").str.contains(f"^{stamp}$"))
-    quick = cut.join(heads, on="head", how="left", maintain_order="left").join(stamps, on="stamp", how="left", maintain_order="left")
-    is_good = pl.col("is_stamp") & pl.col("unit").is_not_null()
+    heads = cut.select(pl.col("head").unique())
+    parts = pl.col("head").str.extract_groups(r"^(?:(?P<host>\S+) )?(?P<unit>[^\s\[:]+)\[(?P<pid>\d+)\]$")
+    heads = heads.with_columns(parts.alias("parts")).unnest("parts").with_columns(pl.col("pid").cast(pl.Int32, strict=False))
+    bad_stamps = cut.select(pl.col("stamp").unique()).filter(~pl.col("stamp").str.contains(f"^{stamp}$"))["stamp"]
+    if heads.height == 1:
+        # One process wrote everything: no need to look each line up.
+        one = heads.row(0, named=True)
+        quick = cut.with_columns(host=pl.lit(one["host"], pl.String), unit=pl.lit(one["unit"], pl.String), pid=pl.lit(one["pid"], pl.Int32))
+    else:
+        quick = cut.join(heads, on="head", how="left", nulls_equal=True, maintain_order="left")
     columns = ["line_no", "stamp", "host", "unit", "pid", "body"]
-    if quick.select(is_good.all()).item():
+    if bad_stamps.is_empty() and heads["unit"].null_count() == 0:
         return quick.select(columns)
-    slow = _unwrap_text_slowly(quick.filter(~is_good.fill_null(value=False)).select("line_no", "raw"), stamp)
+    is_good = pl.col("unit").is_not_null() & ~pl.col("stamp").is_in(bad_stamps.implode())
+    slow = _unwrap_text_slowly(quick.filter(~is_good).select("line_no", "raw"), stamp)
     return pl.concat([quick.filter(is_good).select(columns), slow]).sort("line_no")
 
 

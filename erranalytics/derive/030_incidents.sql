@@ -19,7 +19,10 @@ select
     case
         when e.confidence = 'guess' then 9
         when e.cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
-        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry') then 3
+        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry', 'model_capabilities_unknown') then 3
+        -- What the memory was for says more than which buffer it was.
+        when e.cause in ('kv_cache_alloc_failed', 'compute_buffer_alloc_failed') then 0
+        when e.cause = 'metal_command_failed' then 2
         when e.category in ('memory', 'gpu', 'model_file', 'cancelled') then 1
         else 2
     end as vagueness,
@@ -46,6 +49,7 @@ with dated as (
 ordered as (
     select *, lag(role) over w as role_before, lag(ts) over w as ts_before, lag(recovery_id) over w as recovery_before,
         last_value(case when role <> 'access' then role end ignore nulls) over w as family,
+        last_value(case when role <> 'access' then role end ignore nulls) over (w rows between unbounded preceding and 1 preceding) as family_before,
         last_value(case when role = 'chain' then ts end ignore nulls) over w as chain_ts
     from dated
     window w as (partition by session_id order by event_id)
@@ -53,14 +57,15 @@ ordered as (
 marked as (
     select *,
         coalesce(
-            -- a gap in time
-            ts - ts_before > case role when 'chain' then interval 30 second else interval 10 second end
+            -- a gap in time; clients that leave together leave within a moment
+            ts - ts_before > case role when 'chain' then interval 30 second when 'left' then interval 2 second else interval 10 second end
             -- a new fault after the requests of the one before, or after a recovery
             or (role = 'chain' and role_before <> 'chain')
             or (role = 'chain' and recovery_id is distinct from recovery_before and ts - ts_before > interval 500 millisecond)
-            or (role = 'left' and role_before in ('chain', 'left'))
+            or (role = 'left' and family_before = 'chain')
             -- a request that was not running when the fault was told of
-            or (role = 'access' and family = 'chain' and (began > chain_ts or duration_us < 1000)),
+            or (role = 'access' and family = 'chain' and (began > chain_ts or duration_us < 1000))
+            or (role = 'access' and family is null and role_before = 'access' and ts - ts_before > interval 1 second),
         true) as is_new
     from ordered
 ),
@@ -68,20 +73,23 @@ islands as (
     select *, max(case when is_new then event_id end) over (partition by session_id order by event_id) as incident_id
     from marked
 ),
--- Several clients leave at once: each line that says so takes one access line, the others stand alone.
-paired as (
-    select event_id, case when role = 'access' and family = 'left' and row_number() over (partition by incident_id, role order by event_id) > 1 then event_id else incident_id end as incident_id
-    from islands
+-- What repeats without a gap of a minute is one incident; a failed request is always one of its own, together
+-- with the warning about its model that stands right before it.
+neighbours as (
+    select *, lag(code) over w as code_before, lag(event_id) over w as id_before, ts - lag(ts) over w as gap
+    from problems where role = 'alone'
+    window w as (partition by session_id order by event_id)
 ),
--- What repeats without a gap of a minute is one incident; a failed request is always one of its own.
 repeats as (
     select event_id, code, session_id, surface,
-        coalesce(ts - lag(ts) over (partition by session_id, code, surface order by event_id) > interval 60 second, true) or surface = 'access' as is_new
-    from problems where role = 'alone'
+        case when code = 'NFD001' and code_before = 'CAP013' and gap <= interval 1 second then id_before end as joined_id,
+        coalesce(ts - lag(ts) over (partition by session_id, code, surface order by event_id) > interval 60 second, true)
+            or surface = 'access' or code = 'CAP013' as is_new
+    from neighbours
 )
-select event_id, incident_id from paired
+select event_id, incident_id from islands
 union all
-select event_id, max(case when is_new then event_id end) over (partition by session_id, code, surface order by event_id) from repeats;
+select event_id, coalesce(joined_id, max(case when is_new then event_id end) over (partition by session_id, code, surface order by event_id)) from repeats;
 
 insert into incidents by name
 with members as (
