@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 HOST = "gpu01 ollama[3307952]: "
@@ -41,9 +41,19 @@ def load(now: datetime, rng: random.Random) -> Iterator[str]:
     """A model is loaded: scheduler lines, loader dump, memory lines."""
     blob = f"/usr/share/ollama/.ollama/models/blobs/sha256-{rng.choice('abcdef') * 64}"
     port = rng.randint(30000, 60000)
-    yield slog(now, "INFO", "server.go:433", f'msg="starting runner" cmd="/usr/local/bin/ollama runner --model {blob} --port {port}"')
+    yield slog(
+        now,
+        "INFO",
+        "server.go:433",
+        f'msg="starting runner" cmd="/usr/local/bin/ollama runner --model {blob} --port {port}"',
+    )
     yield slog(now, "INFO", "sched.go:491", 'msg="system memory" total="62.7 GiB" free="50.1 GiB" free_swap="8.0 GiB"')
-    yield slog(now, "INFO", "sched.go:498", 'msg="gpu memory" id=GPU-1a2b library=CUDA available="22.8 GiB" free="23.2 GiB" minimum="457.0 MiB" overhead="0 B"')
+    yield slog(
+        now,
+        "INFO",
+        "sched.go:498",
+        'msg="gpu memory" id=GPU-1a2b library=CUDA available="22.8 GiB" free="23.2 GiB" minimum="457.0 MiB" overhead="0 B"',
+    )
     yield f"llama_model_loader: loaded meta data with 39 key-value pairs and 272 tensors from {blob} (version GGUF V3 (latest))"
     for n in range(150):
         yield METADATA[n % len(METADATA)].format(n=n)
@@ -52,7 +62,12 @@ def load(now: datetime, rng: random.Random) -> Iterator[str]:
     if rng.random() < 0.06:
         yield f"ggml_backend_cuda_buffer_type_alloc_buffer: allocating {rng.randint(500, 23000)}.00 MiB on device 0: cudaMalloc failed: out of memory"
         yield "llama_model_load: error loading model: unable to allocate CUDA0 buffer"
-        yield slog(now, "ERROR", "sched.go:457", 'msg="error loading llama server" error="llama runner process has terminated: cudaMalloc failed: out of memory"')
+        yield slog(
+            now,
+            "ERROR",
+            "sched.go:457",
+            'msg="error loading llama server" error="llama runner process has terminated: cudaMalloc failed: out of memory"',
+        )
         yield gin(now, rng, 500, '"/api/chat"')
         return
     yield "llama_kv_cache:      CUDA0 KV buffer size =   512.00 MiB"
@@ -89,11 +104,23 @@ def scene(now: datetime, rng: random.Random) -> Iterator[str]:
         elif roll < 0.70:
             yield gin(now, rng, rng.choice(STATUSES), f'"{rng.choice(PATHS)}"')
         elif roll < 0.95:
-            yield slog(now, "DEBUG", "sched.go:377", f'msg="context for request finished" runner.size="{rng.randint(3, 40)}.{rng.randint(0, 9)} GiB" runner.num_ctx=8192')
+            yield slog(
+                now,
+                "DEBUG",
+                "sched.go:377",
+                f'msg="context for request finished" runner.size="{rng.randint(3, 40)}.{rng.randint(0, 9)} GiB" runner.num_ctx=8192',
+            )
         elif roll < 0.98:
-            yield slog(now, "WARN", "runner.go:187", f'msg="truncating input prompt" limit=8192 prompt={rng.randint(8193, 99999)} keep=4 new=8192')
+            yield slog(
+                now,
+                "WARN",
+                "runner.go:187",
+                f'msg="truncating input prompt" limit=8192 prompt={rng.randint(8193, 99999)} keep=4 new=8192',
+            )
         else:
-            yield slog(now, "INFO", "server.go:1500", 'msg="aborting completion request due to client closing the connection"')
+            yield slog(
+                now, "INFO", "server.go:1500", 'msg="aborting completion request due to client closing the connection"'
+            )
     if rng.random() < 0.03:
         yield "CUDA error: an illegal memory access was encountered"
         yield "  current device: 0, in function launch_fattn at ggml/src/ggml-cuda/fattn-common.cuh:963"
@@ -115,7 +142,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    now = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)
+    now = datetime(2026, 3, 1, 8, tzinfo=UTC)
     size, limit = 0, args.megabytes * 1_000_000
     with args.out.open("w", encoding="utf-8", newline="\n") as out:
         head = slog(now, "INFO", "routes.go:1864", 'msg="Listening on 127.0.0.1:11434 (version 0.24.0)"')

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_WAIT_S = 5.0
 
 _CLASSIFY_SQL = """
-select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level, e.message,
+select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
+       e.message,
        coalesce(v.severity in ('warning', 'error', 'critical'), false) as is_error,
        e.code, e.cause, c.category, v.severity, v.http_status, v.confidence, v.rule, v.fingerprint,
        dense_rank() over (order by e.incident_id nulls last) as incident_rank, e.incident_id is null as is_alone
@@ -48,7 +49,12 @@ class Ingested:
         from dataclasses import asdict
 
         faults = [{"location": fault.location, "message": fault.message, "hint": fault.hint} for fault in self.faults]
-        return {"db": str(self.db), "seconds": round(self.seconds, 3), "sources": [asdict(one) for one in self.results], "faults": faults}
+        return {
+            "db": str(self.db),
+            "seconds": round(self.seconds, 3),
+            "sources": [asdict(one) for one in self.results],
+            "faults": faults,
+        }
 
 
 def resolve_db(db: str | Path | None) -> Path:
@@ -67,7 +73,7 @@ def ingest(
     wrapper: str | None = None,
     rules_dir: Sequence[Path] = (),
     wait_s: float = DEFAULT_WAIT_S,
-    on_source: Callable[[str, int], None] = lambda uri, size: None,
+    on_source: Callable[[str], None] = lambda uri: None,
     on_bytes: Callable[[int], None] = lambda count: None,
     on_result: Callable[[LoadResult], None] = lambda result: None,
     on_fault: Callable[[ErranalyticsError], None] = lambda fault: None,
@@ -115,7 +121,7 @@ def ingest(
             if source is None:
                 fail(name)  # type: ignore[arg-type]  # expand gives a name or a fault
                 continue
-            on_source(source.uri, source.byte_size)
+            on_source(source.uri)
             result = loads.load(connection, source, options)
             sources.discard(source)
             results.append(result)
@@ -137,7 +143,9 @@ def local_zone(tz: str | None) -> str:
         try:
             return ZoneInfo(tz).key
         except (ZoneInfoNotFoundError, ValueError):
-            raise UsageError(f"there is no time zone {tz!r}", hint="Use an IANA name such as Europe/Rome or UTC.") from None
+            raise UsageError(
+                f"there is no time zone {tz!r}", hint="Use an IANA name such as Europe/Rome or UTC."
+            ) from None
     import os
 
     named = os.environ.get("TZ", "").lstrip(":")
@@ -181,7 +189,9 @@ def classify(lines: str | Iterable[str], *, rules_dir: Sequence[Path] = ()) -> l
         sources.discard(source)
 
 
-def classify_source(source: Any, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None) -> Iterator[pl.DataFrame]:
+def classify_source(
+    source: Any, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None
+) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
     import polars as pl
 
@@ -191,12 +201,23 @@ def classify_source(source: Any, *, rules_dir: Sequence[Path] = (), wrapper: str
     check_wrapper(wrapper)
     connection = store.open_in_memory()
     try:
-        connection.execute("create table verdicts (event_id bigint, severity varchar, http_status smallint, confidence varchar, rule varchar, fingerprint varchar)")
+        connection.execute(
+            """create table verdicts (event_id bigint, severity varchar, http_status smallint,
+                   confidence varchar, rule varchar, fingerprint varchar)"""
+        )
 
         def keep(events: pl.DataFrame) -> None:
-            store.append(connection, "verdicts", events.select("event_id", "severity", "confidence", "rule", "fingerprint", http_status="status"))
+            store.append(
+                connection,
+                "verdicts",
+                events.select("event_id", "severity", "confidence", "rule", "fingerprint", http_status="status"),
+            )
 
-        loads.load(connection, source, loads.Options(formats, rules, default_tz=local_zone(None), wrapper=wrapper, on_events=keep))
+        loads.load(
+            connection,
+            source,
+            loads.Options(formats, rules, default_tz=local_zone(None), wrapper=wrapper, on_events=keep),
+        )
         for frame in store.stream(connection, _CLASSIFY_SQL):
             incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
             yield frame.with_columns(incident).drop("incident_rank", "is_alone")
@@ -246,7 +267,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
     import duckdb
     import polars as pl
 
-    from erranalytics import __version__, lineformats, rulebook, store
+    from erranalytics import __version__, lineformats, proof, rulebook, store
 
     path, rules, formats = resolve_db(db), rulebook.load(), lineformats.load()
     facts: dict[str, Any] = {
@@ -257,7 +278,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
         "duckdb": duckdb.__version__,
         "rules": len(rules.rules),
         "rulebook_hash": rules.hash,
-        "rulebook_faults": rulebook.check(rules),
+        "rulebook_faults": proof.check(rules),
         "formats": len(formats.formats),
         "formats_hash": formats.hash,
         "format_faults": lineformats.check(formats),
@@ -285,8 +306,14 @@ def _look_at(name: str) -> dict[str, Any]:
     except InputError as fault:
         return {"file": name, "fault": str(fault)}
     state = pipeline.first_state(source, default_tz=local_zone(None))
-    batch = next(pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None)
-    counts = batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False]) if batch else None
+    batch = next(
+        pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None
+    )
+    counts = (
+        batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False])
+        if batch
+        else None
+    )
     sources.discard(source)
     return {
         "file": name,
@@ -294,7 +321,9 @@ def _look_at(name: str) -> dict[str, Any]:
         "encoding": source.encoding,
         "wrapper": state.wrapper,
         "server_zone_seconds_east": state.clock.zone_s,
-        "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True)) if counts is not None else {},
+        "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True))
+        if counts is not None
+        else {},
     }
 
 

@@ -99,8 +99,6 @@ class Report:
         return {name: COMMON[name] for name in (*self.header.common, "tz")} | self.header.param
 
 
-
-
 def folder() -> Path:
     """The folder of the report files: inside the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from erranalytics.reports import Column
+    from erranalytics.catalogue import Column
 
 NULL = "–"
 

@@ -16,9 +16,29 @@ from erranalytics.errors import ErranalyticsError, UsageError
 
 EPILOG = "Exit codes:\n\n\b\n" + diagnostics.describe_exit_codes()
 
-db_option = click.option("--db", envvar="ERRANALYTICS_DB", metavar="FILE", help="The store (default: in your data directory; also ERRANALYTICS_DB).")
-wait_option = click.option("--wait", "wait_s", type=float, default=5.0, show_default=True, metavar="SECONDS", help="How long to wait for a store another process writes.")
-rules_option = click.option("--rules", "rules_dir", multiple=True, type=click.Path(path_type=Path), metavar="DIR", help="A folder with further rules; may be given more than once.")
+db_option = click.option(
+    "--db",
+    envvar="ERRANALYTICS_DB",
+    metavar="FILE",
+    help="The store (default: in your data directory; also ERRANALYTICS_DB).",
+)
+wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=float,
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a store another process writes.",
+)
+rules_option = click.option(
+    "--rules",
+    "rules_dir",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder with further rules; may be given more than once.",
+)
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output.")
 
 
@@ -76,13 +96,15 @@ def ingest(paths: tuple[str, ...], db: str | None, as_json: bool, **options: Any
     erranalytics ingest /var/log/ollama --host gpu01
     journalctl -u ollama -o short | erranalytics ingest -
     """
-    from erranalytics import api, render, summary
+    from erranalytics import api, render, sources, summary
 
     if not paths:
-        raise UsageError("nothing to read", hint="erranalytics ingest PATH...\njournalctl -u ollama -a -o json | erranalytics ingest -")
-    with diagnostics.progress(None) as bar:
-        told = {"on_source": lambda uri, size: bar.file(uri), "on_bytes": bar.advance}
-        done = api.ingest(paths, db=db, on_fault=diagnostics.error, **told, **options)
+        raise UsageError(
+            "nothing to read",
+            hint="erranalytics ingest PATH...\njournalctl -u ollama -a -o json | erranalytics ingest -",
+        )
+    with diagnostics.progress(sources.total_bytes(paths)) as bar:
+        done = api.ingest(paths, db=db, on_fault=diagnostics.error, on_source=bar.file, on_bytes=bar.advance, **options)
     for line in summary.ingest_lines(done):
         diagnostics.note(line)
     if as_json:
@@ -107,9 +129,22 @@ def ingest(paths: tuple[str, ...], db: str | None, as_json: bool, **options: Any
 @click.option("--tz", metavar="ZONE", help="Zone in which times are shown and days begin.")
 @click.option("--min-count", "min_count", metavar="N", help="Below this a rate is not judged.")
 @click.option("--param", "extra", multiple=True, metavar="NAME=VALUE", help="Any other parameter of the report.")
-@click.option("--fail-on", metavar="EXPR", help="Exit 1 when it holds: severity>=error, code=MEM014, incidents>=5, failure_rate>0.05.")
+@click.option(
+    "--fail-on",
+    metavar="EXPR",
+    help="Exit 1 when it holds: severity>=error, code=MEM014, incidents>=5, failure_rate>0.05.",
+)
 @guarded
-def report(names: tuple[str, ...], db: str | None, wait_s: float, form: str, output: str | None, as_list: bool, fail_on: str | None, **chosen: Any) -> int:  # noqa: FBT001
+def report(
+    names: tuple[str, ...],
+    db: str | None,
+    wait_s: float,
+    form: str,
+    output: str | None,
+    as_list: bool,  # noqa: FBT001 - click passes flags by name
+    fail_on: str | None,
+    **chosen: Any,
+) -> int:
     """Answer questions from the store; without a name, the overview.
 
     \b
@@ -130,8 +165,16 @@ def report(names: tuple[str, ...], db: str | None, wait_s: float, form: str, out
     results = reports.answer(names, connection=connection, params=params)
     diagnostics.note(f"store: {api.resolve_db(db)}")
     with render.opened(output) as out:
-        render.write(results, format=form, out=out, color=output is None and diagnostics.wants_color(sys.stdout), width=render.terminal_width(output))
-    return ExitCode.FINDINGS if fail_on and reports.gate(fail_on, connection=connection, params=params) else ExitCode.DONE
+        render.write(
+            results,
+            format=form,
+            out=out,
+            color=output is None and diagnostics.wants_color(sys.stdout),
+            width=render.terminal_width(output),
+        )
+    return (
+        ExitCode.FINDINGS if fail_on and reports.gate(fail_on, connection=connection, params=params) else ExitCode.DONE
+    )
 
 
 @main.command()
@@ -199,7 +242,13 @@ def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None
     connection = api.connect(db, wait_s=wait_s)
     result = reports.ask(query, connection=connection)
     with render.opened(output) as out:
-        render.write([result], format=form, out=out, color=output is None and diagnostics.wants_color(sys.stdout), width=render.terminal_width(output))
+        render.write(
+            [result],
+            format=form,
+            out=out,
+            color=output is None and diagnostics.wants_color(sys.stdout),
+            width=render.terminal_width(output),
+        )
     return ExitCode.DONE
 
 
@@ -217,7 +266,13 @@ def rules_list(rules_dir: tuple[Path, ...], form: str) -> int:
     from erranalytics import render, reports, rulebook
 
     result = reports.rules_result(rulebook.load(rules_dir))
-    render.write([result], format=form, out=sys.stdout.buffer, color=diagnostics.wants_color(sys.stdout), width=render.terminal_width(None))
+    render.write(
+        [result],
+        format=form,
+        out=sys.stdout.buffer,
+        color=diagnostics.wants_color(sys.stdout),
+        width=render.terminal_width(None),
+    )
     return ExitCode.DONE
 
 
@@ -238,11 +293,11 @@ def rules_show(name: str, rules_dir: tuple[Path, ...]) -> int:
 @guarded
 def rules_check(rules_dir: tuple[Path, ...]) -> int:
     """Prove every rule by its examples and counterexamples, every line format by its samples."""
-    from erranalytics import lineformats, rulebook
+    from erranalytics import lineformats, proof, rulebook
     from erranalytics.errors import RuleError
 
     book, formats = rulebook.load(rules_dir), lineformats.load()
-    faults = rulebook.check(book) + lineformats.check(formats)
+    faults = proof.check(book) + lineformats.check(formats)
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")
     diagnostics.note(f"{len(book.rules)} rules and {len(formats.formats)} line formats prove themselves")

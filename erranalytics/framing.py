@@ -71,16 +71,24 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     if not table.select(is_cold.any()).item():
         return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
     cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
-    cold = cold.join(_recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left")
+    cold = cold.join(
+        _recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
+    )
     found = cold.select("line_no", "body_found", "noise", "shape", format_found="format")
     # Both sides stand in the order of their lines.
     joined = table.join(found, on="line_no", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("body_found", "body").alias("body"), pl.coalesce("format", "format_found").alias("format")).drop("body_found", "format_found")
+    return joined.with_columns(
+        pl.coalesce("body_found", "body").alias("body"), pl.coalesce("format", "format_found").alias("format")
+    ).drop("body_found", "format_found")
 
 
 def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Format, noise key and embedded log line of each distinct body."""
-    distinct = cold.select("body", "unit").unique().with_columns(embedded=pl.col("body").str.extract(_EMBEDDED), key=pl.col("body"))
+    distinct = (
+        cold.select("body", "unit")
+        .unique()
+        .with_columns(embedded=pl.col("body").str.extract(_EMBEDDED), key=pl.col("body"))
+    )
     found = book.recognise(distinct.with_columns(pl.coalesce("embedded", "body").alias("body")))
     is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
     found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
@@ -95,7 +103,9 @@ def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
         .when((form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
         .then(pl.lit("closing"))
     )
-    return found.select("unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"), shape=shape)
+    return found.select(
+        "unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"), shape=shape
+    )
 
 
 def _no_rejects() -> pl.DataFrame:
@@ -104,11 +114,17 @@ def _no_rejects() -> pl.DataFrame:
 
 def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
     """Blank lines before the first record belong to nothing: the only lines that framing rejects."""
-    filled = bodies.select((pl.col("body") != "").arg_max()).item() if bodies.select((pl.col("body") != "").any()).item() else bodies.height
+    filled = (
+        bodies.select((pl.col("body") != "").arg_max()).item()
+        if bodies.select((pl.col("body") != "").any()).item()
+        else bodies.height
+    )
     if not filled:
         return _no_rejects()
-    head = bodies.head(filled).select("line_no", line_count=pl.lit(1, dtype=pl.Int32), reason=pl.lit("blank"), sample=pl.lit(None, dtype=pl.String))
-    return head
+    sample = pl.lit(None, dtype=pl.String)
+    return bodies.head(filled).select(
+        "line_no", line_count=pl.lit(1, dtype=pl.Int32), reason=pl.lit("blank"), sample=sample
+    )
 
 
 def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
@@ -117,11 +133,20 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     is_hanging = shape.is_in(["blank", "indented", "meta"]).fill_null(value=False)
     is_unknown = form == UNKNOWN
     # What a guest or an unknown line may continue is the last line that is neither.
-    anchor = pl.when(is_hanging | is_unknown | form.is_in(book.names("continues"))).then(None).otherwise(form).forward_fill().fill_null("")
-    noise = pl.when(is_hanging).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill()
-    table = bodies.with_columns(is_hanging=is_hanging, anchor=anchor, run=noise)
-    anchor = pl.col("anchor")
-    joins = pl.col("is_hanging") & ((shape == "blank") | ~anchor.is_in(list(lineformats.HOT)) | ((shape == "meta") & (anchor == "gin")))
+    anchor = (
+        pl.when(is_hanging | is_unknown | form.is_in(book.names("continues")))
+        .then(None)
+        .otherwise(form)
+        .forward_fill()
+        .fill_null("")
+    )
+    noise = pl.when(is_hanging).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill().fill_null("")
+    # An indented line hangs on the line before it, unless that one is of a kind that nothing hangs on.
+    before = pl.when(shape == "blank").then(None).otherwise(form).forward_fill().shift()
+    table = bodies.with_columns(is_hanging=is_hanging, anchor=anchor, run=noise, before=before.fill_null(""))
+    anchor, before = pl.col("anchor"), pl.col("before")
+    is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
+    joins = pl.col("is_hanging") & ((shape == "blank") | is_stuck)
     joins = joins | (is_unknown & anchor.is_in(book.names("absorbs")))
     for item in book.formats:
         if item.continues:
@@ -150,6 +175,12 @@ def _fold(marked: pl.DataFrame) -> pl.DataFrame:
     last = int(marked["line_no"][-1]) + 1
     counts = pl.col("line_no").shift(-1).fill_null(last) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
-    followers = table.filter(~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("shape") != "blank").fill_null(value=True))
+    followers = table.filter(
+        ~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("shape") != "blank").fill_null(value=True)
+    )
     rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))
-    return starts.join(rests, on="record", how="left", maintain_order="left").select(schema.RECORDS.names()).cast(dict(schema.RECORDS))
+    return (
+        starts.join(rests, on="record", how="left", maintain_order="left")
+        .select(schema.RECORDS.names())
+        .cast(schema.RECORDS)
+    )

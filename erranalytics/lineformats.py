@@ -144,14 +144,24 @@ def check(book: FormatBook) -> list[str]:
     for item in book.formats:
         unit = item.units[0] if item.units else None
         for sample in item.sample:
-            row = book.recognise(pl.DataFrame({"body": [sample.line], "unit": [unit]}, schema_overrides={"unit": pl.String}))
+            row = book.recognise(
+                pl.DataFrame({"body": [sample.line], "unit": [unit]}, schema_overrides={"unit": pl.String})
+            )
             if row["format"][0] != item.name:
-                faults.append(f"formats/{item.name}.toml: the sample is recognised as {row['format'][0]}: {sample.line}")
+                faults.append(
+                    f"formats/{item.name}.toml: the sample is recognised as {row['format'][0]}: {sample.line}"
+                )
                 continue
             if row["is_noise"][0] != sample.noise:
                 faults.append(f"formats/{item.name}.toml: noise is not {sample.noise} for: {sample.line}")
-            found = row.select(pl.col("body").str.extract_groups(item.pattern)).unnest("body").row(0, named=True) if item.groups else {}
+            found = (
+                row.select(pl.col("body").str.extract_groups(item.pattern)).unnest("body").row(0, named=True)
+                if item.groups
+                else {}
+            )
             for group, value in sample.expect.items():
                 if found.get(group) != value:
-                    faults.append(f"formats/{item.name}.toml: {group} is {found.get(group)!r}, not {value!r}: {sample.line}")
+                    faults.append(
+                        f"formats/{item.name}.toml: {group} is {found.get(group)!r}, not {value!r}: {sample.line}"
+                    )
     return faults

@@ -17,18 +17,12 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from erranalytics import __version__, lineformats, pipeline, sources, store
+from erranalytics import __version__, lineformats, pipeline, rows, sources, store
 from erranalytics.classifying import Memo
 from erranalytics.lineformats import FormatBook
 from erranalytics.pipeline import Batch, State
 from erranalytics.rulebook import Rulebook
 from erranalytics.sources import Source
-
-POLL_PATHS = ("/", "/api/version", "/api/tags", "/api/ps")
-STREAM_PATHS = ("/api/generate", "/api/chat", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-EMBED_PATHS = ("/api/embed", "/api/embeddings", "/v1/embeddings")
-# These answer 200 at once and may still fail: their first progress line is sent before the work.
-PROGRESS_PATHS = ("/api/pull", "/api/push", "/api/create")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,9 @@ def load(connection: duckdb.DuckDBPyConnection, source: Source, options: Options
         totals, last = _append_all(connection, source, options, state=state, start=start, ids=ids)
         if last is None or totals.lines == 0:
             status = "known" if known else "empty"
-            return LoadResult(source.uri, status, state.wrapper, source.encoding, note=last.block.note if last else None)
+            return LoadResult(
+                source.uri, status, state.wrapper, source.encoding, note=last.block.note if last else None
+            )
         _write_catalogue(connection, options.rules)
         _derive(connection, ids)
         _write_source(connection, source, last, ids=ids, host=options.host)
@@ -121,7 +117,8 @@ def load(connection: duckdb.DuckDBPyConnection, source: Source, options: Options
 def find_known(connection: duckdb.DuckDBPyConnection, source: Source) -> dict[str, Any] | None:
     """The stored source whose bytes are a prefix of this one, the longest of them."""
     sample = source.sample[: sources.HEAD_BYTES]
-    sql = "select source_id, wrapper, encoding, host, byte_count, content_digest, resume_state from sources where head_digest = ? or byte_count < ? order by byte_count desc"
+    sql = """select source_id, wrapper, encoding, host, byte_count, content_digest, resume_state from sources
+             where head_digest = ? or byte_count < ? order by byte_count desc"""
     candidates = store.rows(connection, sql, [sources.head_digest(sample), sources.HEAD_BYTES])
     if not candidates:
         return None
@@ -131,31 +128,48 @@ def find_known(connection: duckdb.DuckDBPyConnection, source: Source) -> dict[st
 
 def _next_ids(connection: duckdb.DuckDBPyConnection, known: dict[str, Any] | None) -> _Ids:
     row = connection.execute(
-        """select coalesce((select max(source_id) from sources), 0) + 1, coalesce((select max(load_id) from loads), 0) + 1,
-               coalesce((select max(event_id) from events), 0) + 1, coalesce((select max(session_id) from server_sessions), 0) + 1"""
+        """select coalesce((select max(source_id) from sources), 0) + 1,
+               coalesce((select max(load_id) from loads), 0) + 1,
+               coalesce((select max(event_id) from events), 0) + 1,
+               coalesce((select max(session_id) from server_sessions), 0) + 1"""
     ).fetchone()
     assert row is not None
     source_id, load_id, event_id, session_id = (int(value) for value in row)
     if known is None:
         return _Ids(source_id, load_id, event_id, session_id, session_id)
-    latest = connection.execute("select max(session_id) from server_sessions where source_id = ?", [known["source_id"]]).fetchone()
+    latest = connection.execute(
+        "select max(session_id) from server_sessions where source_id = ?", [known["source_id"]]
+    ).fetchone()
     return _Ids(int(known["source_id"]), load_id, event_id, session_id, int(latest[0]) if latest else session_id)
 
 
-def _append_all(connection: duckdb.DuckDBPyConnection, source: Source, options: Options, *, state: State, start: int, ids: _Ids) -> tuple[_Totals, Batch | None]:
+def _append_all(
+    connection: duckdb.DuckDBPyConnection, source: Source, options: Options, *, state: State, start: int, ids: _Ids
+) -> tuple[_Totals, Batch | None]:
     totals, last, position = _Totals(), None, start
-    templates = pl.DataFrame(store.rows(connection, "select fingerprint, template_id from templates"), schema={"fingerprint": pl.String, "template_id": pl.Int32})
-    causes = _causes_frame(options.rules)
+    templates = pl.DataFrame(
+        store.rows(connection, "select fingerprint, template_id from templates"),
+        schema={"fingerprint": pl.String, "template_id": pl.Int32},
+    )
+    causes = rows.causes_frame(options.rules)
     # Parsing keeps the other core busy: a single writer costs a quarter less than two that share the work.
     connection.execute("set threads = 1")
-    batches = pipeline.run(source, state=state, start=start, formats=options.formats, rules=options.rules, memo=options.memo, block_bytes=options.block_bytes)
+    batches = pipeline.run(
+        source,
+        state=state,
+        start=start,
+        formats=options.formats,
+        rules=options.rules,
+        memo=options.memo,
+        block_bytes=options.block_bytes,
+    )
     for batch in batches:
         events, templates, fresh = _number(batch.events, ids, totals, templates, options.host)
         options.on_events(events)
         store.append(connection, "templates", fresh)
-        store.append(connection, "events", _event_rows(events))
-        store.append(connection, "requests", _request_rows(events))
-        totals.errors += store.append(connection, "errors", _error_rows(events, causes))
+        store.append(connection, "events", rows.event_rows(events))
+        store.append(connection, "requests", rows.request_rows(events))
+        totals.errors += store.append(connection, "errors", rows.error_rows(events, causes))
         rejects = batch.rejects.with_columns(load_id=pl.lit(ids.load), source_id=pl.lit(ids.source))
         totals.rejects += store.append(connection, "rejects", rejects)
         totals.events += events.height
@@ -169,7 +183,9 @@ def _append_all(connection: duckdb.DuckDBPyConnection, source: Source, options: 
     return totals, last
 
 
-def _number(events: pl.DataFrame, ids: _Ids, totals: _Totals, templates: pl.DataFrame, host: str | None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _number(
+    events: pl.DataFrame, ids: _Ids, totals: _Totals, templates: pl.DataFrame, host: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Give events, sessions and templates their numbers; returns the events, all templates, the new ones."""
     fresh = (
         events.filter(pl.col("fingerprint").is_not_null())
@@ -180,7 +196,11 @@ def _number(events: pl.DataFrame, ids: _Ids, totals: _Totals, templates: pl.Data
         .with_columns(pl.col("template_id").cast(pl.Int32), event_count=pl.lit(0, dtype=pl.Int64))
     )
     templates = pl.concat([templates, fresh.select("fingerprint", "template_id")])
-    session = pl.when(pl.col("session") == 0).then(ids.first_session).otherwise(pl.col("session") + ids.session - (1 if ids.first_session != ids.session else 0))
+    session = (
+        pl.when(pl.col("session") == 0)
+        .then(ids.first_session)
+        .otherwise(pl.col("session") + ids.session - (1 if ids.first_session != ids.session else 0))
+    )
     numbered = events.with_row_index("event_id", offset=ids.event + totals.events).with_columns(
         pl.col("event_id").cast(pl.Int64),
         session_id=session.cast(pl.Int32),
@@ -191,93 +211,11 @@ def _number(events: pl.DataFrame, ids: _Ids, totals: _Totals, templates: pl.Data
     return numbered.join(templates, on="fingerprint", how="left", maintain_order="left"), templates, fresh
 
 
-def _causes_frame(rules: Rulebook) -> pl.DataFrame:
-    fields = ("code", "slug", "category", "title", "severity", "layer", "phase", "side", "retry", "error_class", "typical_status", "remedy", "see")
-    table = pl.DataFrame({name: [str(getattr(cause, name) or "") for cause in rules.causes.values()] for name in fields})
-    return table.rename({"slug": "cause"}).with_columns(pl.col("typical_status", "see").replace("", None))
-
-
-def _event_rows(events: pl.DataFrame) -> pl.DataFrame:
-    names = ("event_id", "source_id", "load_id", "line_no", "line_count", "ts", "ts_source", "host", "unit", "pid", "format", "level")
-    return events.select(*names, "component", "message", "attrs", "code", "cause", "template_id", "session_id")
-
-
-def _request_rows(events: pl.DataFrame) -> pl.DataFrame:
-    """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs)."""
-    access = events.filter(pl.col("format") == "gin")
-    path, status = pl.col("path"), pl.col("status")
-    is_inference = path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST")
-    is_stream = path.is_in(STREAM_PATHS)
-    failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
-    quiet = pl.when(is_stream | path.is_in(PROGRESS_PATHS)).then(pl.lit("not_observable")).otherwise(pl.lit("completed"))
-    return access.select(
-        "duration_us",
-        "status",
-        "method",
-        "path",
-        "client_address",
-        "session_id",
-        "event_id",
-        request_id="event_id",
-        ts_start=pl.col("ts") - pl.duration(microseconds="duration_us"),
-        ts_end="ts",
-        endpoint=_endpoint(path),
-        outcome=pl.when(status == 499).then(pl.lit("cancelled_by_client")).when(status >= 400).then(failed).otherwise(quiet),
-        code=pl.when(pl.col("severity") != "info").then("code"),
-        is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
-        is_inference=is_inference,
-    )
-
-
-def _endpoint(path: pl.Expr) -> pl.Expr:
-    """The route of a path: digests and model names are cut off, unknown routes become ``/other``."""
-    known = path.is_in([*POLL_PATHS, *STREAM_PATHS, *EMBED_PATHS, *PROGRESS_PATHS, "/api/show", "/api/copy", "/api/delete", "/api/me", "/api/signout", "/v1/models"])
-    blobs = pl.when(path.str.starts_with("/api/blobs/")).then(pl.lit("/api/blobs/:digest"))
-    return pl.when(known).then(path).otherwise(blobs.when(path.str.starts_with("/v1/models/")).then(pl.lit("/v1/models/:model")).otherwise(pl.lit("/other")))
-
-
-def _error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
-    """Events that are problems, with everything the taxonomy says of their cause."""
-    bad = events.filter(pl.col("severity").is_in(["warning", "error", "critical"]))
-    is_access, is_client = pl.col("format") == "gin", pl.col("format") == "client-json"
-    text = pl.when(is_client).then("text")
-    wire = text.str.json_path_match("$.status_code").cast(pl.Int16, strict=False)
-    table = bad.join(causes.drop("severity", "title", "typical_status", "remedy", "see", "cause"), on="code", how="left", maintain_order="left")
-    return table.select(
-        "ts",
-        "code",
-        "cause",
-        "category",
-        "severity",
-        "layer",
-        "phase",
-        "side",
-        "retry",
-        "error_class",
-        "fingerprint",
-        "confidence",
-        "rule",
-        "event_id",
-        "session_id",
-        "source_id",
-        "host",
-        "captures",
-        error_id="event_id",
-        surface=pl.when(is_access).then(pl.lit("access")).when(is_client).then(pl.lit("client")).otherwise(pl.lit("server")),
-        http_status=pl.when(is_access).then("status").otherwise(wire),
-        status_source=pl.when(is_access).then(pl.lit("access_line")).when(wire > 0).then(pl.lit("wire")).when(wire < 0).then(pl.lit("sentinel")).otherwise(pl.lit("none")),
-        model=pl.coalesce(text.str.json_path_match("$.model"), pl.col("captures").str.json_path_match("$.model")),
-        model_source=pl.when(is_client).then(pl.lit("client")).when(pl.col("captures").str.json_path_match("$.model").is_not_null()).then(pl.lit("message")),
-        endpoint=pl.when(is_access).then(_endpoint(pl.col("path"))).otherwise(text.str.json_path_match("$.endpoint")),
-        message=pl.coalesce("inner", "message"),
-        exception_type=text.str.json_path_match("$.error_type"),
-        request_id=pl.when(is_access).then("event_id"),
-    )
-
-
 def _derive(connection: duckdb.DuckDBPyConnection, ids: _Ids) -> None:
     """Everything that needs neighbours in time, for the sessions this load touched."""
-    connection.execute("create or replace temp table scope as select distinct session_id from events where load_id = ?", [ids.load])
+    connection.execute(
+        "create or replace temp table scope as select distinct session_id from events where load_id = ?", [ids.load]
+    )
     folder = resources.files("erranalytics") / "derive"
     for name in sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql")):
         connection.execute((folder / name).read_text(encoding="utf-8"))
@@ -288,7 +226,7 @@ def _write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> 
     stored = connection.execute("select value from meta where key = 'rulebook_hash'").fetchone()
     if stored and stored[0] == rules.hash:
         return
-    store.replace_all(connection, "causes", _causes_frame(rules))
+    store.replace_all(connection, "causes", rows.causes_frame(rules))
     table = pl.DataFrame(
         {
             "rule": [rule.id for rule in rules.rules],
@@ -304,12 +242,15 @@ def _write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> 
     connection.execute("insert or replace into meta values ('rulebook_hash', ?)", [rules.hash])
 
 
-def _write_source(connection: duckdb.DuckDBPyConnection, source: Source, last: Batch, *, ids: _Ids, host: str | None) -> None:
+def _write_source(
+    connection: duckdb.DuckDBPyConnection, source: Source, last: Batch, *, ids: _Ids, host: str | None
+) -> None:
     assert last.block.digest is not None
     connection.execute(
         """insert or replace into sources by name
-           select $id::integer as source_id, $uri as uri, $wrapper as wrapper, coalesce(mode(host), $host) as host, mode(unit) as unit, $encoding as encoding,
-               $compression as compression, min(ts) as first_ts, max(ts) as last_ts, $bytes::bigint as byte_count, $lines::bigint as line_count,
+           select $id::integer as source_id, $uri as uri, $wrapper as wrapper, coalesce(mode(host), $host) as host,
+               mode(unit) as unit, $encoding as encoding, $compression as compression,
+               min(ts) as first_ts, max(ts) as last_ts, $bytes::bigint as byte_count, $lines::bigint as line_count,
                $head as head_digest, $digest as content_digest, $state as resume_state
            from events where source_id = $id""",
         {
@@ -328,16 +269,36 @@ def _write_source(connection: duckdb.DuckDBPyConnection, source: Source, last: B
     )
 
 
-def _write_load(connection: duckdb.DuckDBPyConnection, options: Options, *, ids: _Ids, started: datetime, start: int, totals: _Totals) -> None:
+def _write_load(
+    connection: duckdb.DuckDBPyConnection,
+    options: Options,
+    *,
+    ids: _Ids,
+    started: datetime,
+    start: int,
+    totals: _Totals,
+) -> None:
     counts = [start, totals.bytes, totals.lines, totals.events, 0, totals.rejects]
-    values = [ids.load, ids.source, started, datetime.now(UTC), *counts, __version__, options.rules.hash, options.formats.hash]
+    values = [
+        ids.load,
+        ids.source,
+        started,
+        datetime.now(UTC),
+        *counts,
+        __version__,
+        options.rules.hash,
+        options.formats.hash,
+    ]
     connection.execute(f"insert into loads values ({', '.join('?' * len(values))})", values)
 
 
-def _result(connection: duckdb.DuckDBPyConnection, source: Source, ids: _Ids, totals: _Totals, last: Batch, *, status: str) -> LoadResult:
+def _result(
+    connection: duckdb.DuckDBPyConnection, source: Source, ids: _Ids, totals: _Totals, last: Batch, *, status: str
+) -> LoadResult:
     about = connection.execute(
         """select (select count(*) from incidents where session_id in (select session_id from scope)),
-               (select list(version order by session_id) from server_sessions where session_id in (select session_id from scope) and version is not null),
+               (select list(version order by session_id) from server_sessions
+                where session_id in (select session_id from scope) and version is not null),
                (select host from sources where source_id = ?)""",
         [ids.source],
     ).fetchone()

@@ -9,16 +9,16 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import polars as pl
 
-from erranalytics import fingerprint, framing, parsing, schema, sessions, sources, wrappers
+from erranalytics import clocks, fingerprint, framing, parsing, schema, sessions, sources, wrappers
 from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
+from erranalytics.clocks import Clock
 from erranalytics.lineformats import FormatBook
-from erranalytics.parsing import Clock
 from erranalytics.rulebook import Rulebook
 from erranalytics.sessions import SessionState
 from erranalytics.sources import Block, Source
@@ -35,12 +35,17 @@ class State:
     wrapper: str
     clock: Clock
     line_no: int = 1
-    session: SessionState = SessionState()
+    session: SessionState = field(default_factory=SessionState)
     rest: pl.DataFrame | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What a grown source needs to go on; the rest is empty at the end of a source."""
-        return {"wrapper": self.wrapper, "clock": self.clock.as_json(), "line_no": self.line_no, "has_config": self.session.has_config}
+        return {
+            "wrapper": self.wrapper,
+            "clock": self.clock.as_json(),
+            "line_no": self.line_no,
+            "has_config": self.session.has_config,
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> State:
@@ -63,22 +68,35 @@ def first_state(source: Source, *, default_tz: str, wrapper: str | None = None) 
     """The state before the first line: wrapper and clock from a sample of the source."""
     sample = source.text_sample()
     found = wrapper or wrappers.detect(sample)
-    return State(found, parsing.first_clock(sample, mtime=source.mtime, default_tz=default_tz))
+    return State(found, clocks.first_clock(sample, mtime=source.mtime, default_tz=default_tz))
 
 
-def run(source: Source, *, state: State, start: int, formats: FormatBook, rules: Rulebook, memo: Memo, block_bytes: int = sources.BLOCK_BYTES) -> Iterator[Batch]:
+def run(
+    source: Source,
+    *,
+    state: State,
+    start: int,
+    formats: FormatBook,
+    rules: Rulebook,
+    memo: Memo,
+    block_bytes: int = sources.BLOCK_BYTES,
+) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
     blocks = ahead(sources.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes))
     return ahead(_batches(blocks, state=state, formats=formats, rules=rules, memo=memo))
 
 
-def _batches(blocks: Iterable[Block], *, state: State, formats: FormatBook, rules: Rulebook, memo: Memo) -> Iterator[Batch]:
+def _batches(
+    blocks: Iterable[Block], *, state: State, formats: FormatBook, rules: Rulebook, memo: Memo
+) -> Iterator[Batch]:
     for block in blocks:
         lines = block.lines if state.rest is None else pl.concat([state.rest, block.lines])
         framed = framing.frame(lines, wrapper=state.wrapper, book=formats, is_last=block.digest is not None)
         events, clock = parsing.parse(framed.records, book=formats, clock=state.clock)
         numbers, session = sessions.assign(events, state.session)
-        state = replace(state, clock=clock, session=session, rest=framed.rest, line_no=state.line_no + block.lines.height)
+        state = replace(
+            state, clock=clock, session=session, rest=framed.rest, line_no=state.line_no + block.lines.height
+        )
         yield Batch(judge(events, rules=rules, memo=memo).with_columns(numbers), framed.rejects, block, state)
 
 
@@ -93,7 +111,9 @@ def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) ->
     slugs = {cause.code: cause.slug for cause in rules.causes.values()}
     known = verdicts.filter(pl.col("code").is_not_null())
     known = known.with_columns(cause=pl.col("code").replace_strict(slugs, default=None, return_dtype=pl.String))
-    judged = events.join(known, on="text", how="left", maintain_order="left").join(messages, on="message", how="left", nulls_equal=True, maintain_order="left")
+    judged = events.join(known, on="text", how="left", maintain_order="left").join(
+        messages, on="message", how="left", nulls_equal=True, maintain_order="left"
+    )
     return judged.select([*schema.EVENTS.names(), *schema.VERDICTS.names()])
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 import polars as pl
 
 # Attributes of debug and trace lines that carry what people wrote or what a model answered.
-PROMPT_KEYS = ("prompt", "messages", "req", "resp", "request_body", "content", "input", "string", "text", "body", "output", "thinking", "raw")
+PROMPT_KEYS = (
+    "prompt",
+    "messages",
+    "req",
+    "resp",
+    "request_body",
+    "content",
+    "input",
+    "string",
+    "text",
+    "body",
+    "output",
+    "thinking",
+    "raw",
+)
 
 # One attribute of a slog line, with the blank before it.
 TOKEN = r' (?:"[^"]*"|[^\s="]+)=(?:"(?:[^"\\]|\\.)*"|\S*)'
@@ -53,7 +67,9 @@ def mask_prompts(attrs: pl.Series) -> pl.Series:
     tokens = chosen.select("row", token=pl.col("attrs").str.extract_all(TOKEN)).explode("token")
     name = pl.col("token").str.extract(r"^ ([^=]+)=")
     mask = pl.format(' {}="[redacted {} chars {}]"', name, pl.col("token").str.len_chars(), pl.col("token").hash(0))
-    tokens = tokens.with_columns(pl.when(pl.col("token").str.contains(_SECRET_TOKEN)).then(mask).otherwise("token").alias("token"))
+    tokens = tokens.with_columns(
+        pl.when(pl.col("token").str.contains(_SECRET_TOKEN)).then(mask).otherwise("token").alias("token")
+    )
     joined = tokens.group_by("row", maintain_order=True).agg(masked=pl.col("token").str.join(""))
     whole = frame.join(joined, on="row", how="left", maintain_order="left")
     return whole.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()

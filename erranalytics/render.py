@@ -14,11 +14,11 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import zip_longest
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,7 +29,8 @@ from erranalytics.overview import overview_lines
 if TYPE_CHECKING:
     import polars as pl
 
-    from erranalytics.reports import Column, Result
+    from erranalytics.catalogue import Column
+    from erranalytics.reports import Result
 
 NATURAL_WIDTH = 100_000  # wide enough for any row: what is piped is never cut
 
@@ -164,7 +165,7 @@ def _widths(
     from rich.cells import cell_len
 
     # A head may be broken between words, never inside one.
-    widths = {at: max(max(cell_len(record[at]) for record in records), *map(len, heads[at].split())) for at in beside}
+    widths = {at: max(*(cell_len(record[at]) for record in records), *map(len, heads[at].split())) for at in beside}
     excess = sum(widths.values()) + 2 * (len(widths) - 1) - width
     while excess > 0:
         at = max(elastic & widths.keys(), key=widths.__getitem__, default=None)
@@ -272,7 +273,12 @@ def write_catalogue(reports: Sequence[Mapping[str, Any]], *, format: str, out: B
     for report in reports:
         lines.append(f"{report['name']:<{width}}  {report['question']}")
         lines.append(f"{'':<{width}}  parameters: {', '.join(one['name'] for one in report['parameters'])}")
-        lines += wrap("columns: " + ", ".join(one["name"] for one in report["columns"]), 100, first=" " * (width + 2), later=" " * (width + 4))
+        lines += wrap(
+            "columns: " + ", ".join(one["name"] for one in report["columns"]),
+            100,
+            first=" " * (width + 2),
+            later=" " * (width + 4),
+        )
     write_lines(lines, out=out)
 
 

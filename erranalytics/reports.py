@@ -121,12 +121,14 @@ def ask(sql: str, *, connection: duckdb.DuckDBPyConnection) -> Result:
         UsageError: DuckDB refuses it.
     """
     frame, types = query(sql, connection=connection)
-    return Result("sql", "", tuple(Column(name=name, type=kind) for name, kind in types.items()), frame)
+    return Result("sql", "", tuple(Column.model_construct(name=name, type=kind) for name, kind in types.items()), frame)
 
 
 def rules_result(book: Rulebook) -> Result:
     """The rulebook as a table, in the order in which rules are tried."""
-    rows = [(rule.id, rule.code, rule.confidence, book.severity(rule), book.causes[rule.code].title) for rule in book.rules]
+    rows = [
+        (rule.id, rule.code, rule.confidence, book.severity(rule), book.causes[rule.code].title) for rule in book.rules
+    ]
     names = ("rule", "code", "confidence", "severity", "title")
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
     return Result("rules", "", tuple(Column(name=name, type="varchar") for name in names), frame)
@@ -210,7 +212,9 @@ def _value(name: str, param: Param, value: object, *, now: datetime, tz: tzinfo)
     if value is None:
         return None
     if param.choices and value not in param.choices:
-        raise UsageError(f"{name} is {value!r}{near(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices))
+        raise UsageError(
+            f"{name} is {value!r}{near(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
+        )
     if param.type == "timestamptz":
         if not isinstance(value, datetime):
             return parse_when(str(value), now=now, tz=tz)

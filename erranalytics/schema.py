@@ -9,64 +9,64 @@ from __future__ import annotations
 
 import polars as pl
 
-UTC_US = pl.Datetime("us", "UTC")
-NAIVE_US = pl.Datetime("us")
+UTC_US: pl.DataType = pl.Datetime("us", "UTC")
+NAIVE_US: pl.DataType = pl.Datetime("us")
 
 LINES = pl.Schema(
     {
-        "line_no": pl.Int64,  # physical line of the source, from 1
-        "raw": pl.String,  # without line end, NUL and ANSI colours
+        "line_no": pl.Int64(),  # physical line of the source, from 1
+        "raw": pl.String(),  # without line end, NUL and ANSI colours
     }
 )
 
 RECORDS = pl.Schema(
     {
-        "line_no": pl.Int64,  # first physical line of the record
-        "line_count": pl.Int32,  # physical lines it stands for
-        "stamp": pl.String,  # stamp of the wrapper as it stands, where there is one
-        "host": pl.String,
-        "unit": pl.String,
-        "pid": pl.Int32,
-        "format": pl.String,  # name of a line format
-        "body": pl.String,  # first line, as Ollama wrote it
-        "rest": pl.String,  # further lines of the record, joined by line feeds
+        "line_no": pl.Int64(),  # first physical line of the record
+        "line_count": pl.Int32(),  # physical lines it stands for
+        "stamp": pl.String(),  # stamp of the wrapper as it stands, where there is one
+        "host": pl.String(),
+        "unit": pl.String(),
+        "pid": pl.Int32(),
+        "format": pl.String(),  # name of a line format
+        "body": pl.String(),  # first line, as Ollama wrote it
+        "rest": pl.String(),  # further lines of the record, joined by line feeds
     }
 )
 
 EVENTS = pl.Schema(
     {
-        "line_no": pl.Int64,
-        "line_count": pl.Int32,
+        "line_no": pl.Int64(),
+        "line_count": pl.Int32(),
         "ts": UTC_US,
-        "ts_source": pl.String,
-        "host": pl.String,
-        "unit": pl.String,
-        "pid": pl.Int32,
-        "format": pl.String,
-        "level": pl.String,
-        "component": pl.String,
-        "message": pl.String,
-        "attrs": pl.String,
-        "text": pl.String,  # what the rules read: the body without its stamp, all lines
-        "status": pl.Int16,  # access lines from here on
-        "duration_us": pl.Int64,
-        "client_address": pl.String,
-        "method": pl.String,
-        "path": pl.String,
+        "ts_source": pl.String(),
+        "host": pl.String(),
+        "unit": pl.String(),
+        "pid": pl.Int32(),
+        "format": pl.String(),
+        "level": pl.String(),
+        "component": pl.String(),
+        "message": pl.String(),
+        "attrs": pl.String(),
+        "text": pl.String(),  # what the rules read: the body without its stamp, all lines
+        "status": pl.Int16(),  # access lines from here on
+        "duration_us": pl.Int64(),
+        "client_address": pl.String(),
+        "method": pl.String(),
+        "path": pl.String(),
     }
 )
 
 VERDICTS = pl.Schema(
     {
-        "rule": pl.String,
-        "code": pl.String,
-        "cause": pl.String,
-        "confidence": pl.String,
-        "severity": pl.String,
-        "captures": pl.String,
-        "inner": pl.String,
-        "fingerprint": pl.String,
-        "template": pl.String,
+        "rule": pl.String(),
+        "code": pl.String(),
+        "cause": pl.String(),
+        "confidence": pl.String(),
+        "severity": pl.String(),
+        "captures": pl.String(),
+        "inner": pl.String(),
+        "fingerprint": pl.String(),
+        "template": pl.String(),
     }
 )
 

@@ -52,7 +52,9 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     is_kept = pl.col("is_start") & ~pl.col("is_abort").shift(-1, fill_value=False)
     marks = marks.with_columns(number=pl.when("is_start").then(number), kept=pl.when(is_kept).then(number))
     fallback = pl.col("kept").forward_fill().fill_null(state.fallback if marks["is_abort"][0] else state.current)
-    marks = marks.with_columns(session=pl.when("is_abort").then(fallback).otherwise("number").forward_fill(), fallback=fallback)
+    marks = marks.with_columns(
+        session=pl.when("is_abort").then(fallback).otherwise("number").forward_fill(), fallback=fallback
+    )
     marks = marks.with_columns(pl.col("session").fill_null(state.current).cast(pl.Int32))
     table = events.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"))
     joined = table.join(marks.select("row", "session"), on="row", how="left", maintain_order="left")

@@ -10,6 +10,7 @@ import codecs
 import glob
 import gzip
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import polars as pl
 
@@ -53,7 +54,7 @@ class Source:
 
     def open(self) -> BinaryIO:
         """The bytes after decompression; the caller closes it."""
-        return cast(BinaryIO, gzip.open(self.path, "rb")) if self.compression == "gzip" else self.path.open("rb")
+        return _open(self.path, self.compression)
 
     def text_sample(self) -> str:
         """The first bytes as text, for detection."""
@@ -65,13 +66,24 @@ class Block:
     """Whole lines of a source and where they end.
 
     ``byte_end`` counts decompressed bytes from the start of the source; ``digest``, given with the last
-    block only, is the SHA-256 of all bytes up to there; ``note`` says what was wrong with the input when it could not be read to its end.
+    block only, is the SHA-256 of all bytes up to there; ``note`` says what was wrong with the input when it could
+    not be read to its end.
     """
 
     lines: pl.DataFrame
     byte_end: int
     digest: str | None
     note: str | None = None
+
+
+def _open(path: Path, compression: str) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if compression == "gzip" else path.open("rb")
+
+
+def total_bytes(paths: Sequence[str]) -> int | None:
+    """Bytes on disk of all inputs, for progress; None when one of them is standard input."""
+    names = [name for name in expand(paths) if isinstance(name, str)]
+    return None if "-" in names else sum(os.path.getsize(name) for name in names)
 
 
 def expand(paths: Sequence[str]) -> Iterator[str | InputError]:
@@ -111,25 +123,43 @@ def open_source(name: str) -> Source:
         with path.open("rb") as handle:
             magic = handle.read(2)
         compression = "gzip" if magic == b"\x1f\x8b" else "none"
-        opener: IO[bytes] = gzip.open(path, "rb") if compression == "gzip" else path.open("rb")  # type: ignore[assignment]
-        with opener as stream:
-            sample = _read_sample(stream)
+        with _open(path, compression) as stream:
+            sample, damage = _take(stream, SAMPLE_BYTES)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(f"cannot be read: {reason}", location=name, hint="Check the path and its permissions.") from None
+        raise InputError(
+            f"cannot be read: {reason}", location=name, hint="Check the path and its permissions."
+        ) from None
+    if damage is not None and not sample:
+        raise InputError(
+            "is a damaged gzip archive, nothing of it can be read", location=name, hint="Fetch or copy it again."
+        )
     encoding = detect_encoding(sample)
     if _is_binary(sample, encoding):
-        raise InputError("is not a text log, it looks like a binary file", location=name, hint="Name a log file of Ollama.")
+        raise InputError(
+            "is not a text log, it looks like a binary file", location=name, hint="Name a log file of Ollama."
+        )
     mtime = None if name == "-" else datetime.fromtimestamp(info.st_mtime, tz=UTC)
     return Source(name, path, encoding, compression, mtime, info.st_size, sample)
 
 
-def _read_sample(stream: IO[bytes]) -> bytes:
-    try:
-        return stream.read(SAMPLE_BYTES)
-    except (EOFError, zlib.error):
-        # A cut archive: the readable part is handed over by ``read``, which says so.
-        return b""
+def _take(stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
+    """Up to ``size`` bytes, and what stopped the reading when an archive is damaged.
+
+    A plain ``read`` of a cut archive raises and loses what it had.
+    """
+    parts: list[bytes] = []
+    left = size
+    while left > 0:
+        try:
+            part = cast(io.BufferedIOBase, stream).read1(left)
+        except (EOFError, OSError, zlib.error) as error:
+            return b"".join(parts), error
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts), None
 
 
 def _spool(stream: BinaryIO) -> Path:
@@ -156,7 +186,11 @@ def discard(source: Source) -> None:
 
 def detect_encoding(sample: bytes) -> str:
     """The text encoding, from a byte-order mark or from where the NUL bytes stand."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if sample.startswith(mark):
             return name
     head = sample[:2000]
@@ -186,24 +220,18 @@ def head_digest(sample: bytes) -> str:
 
 def prefix_digests(source: Source, sizes: Sequence[int]) -> dict[int, str]:
     """SHA-256 of the first ``n`` bytes for each ``n``; sizes beyond the end are left out."""
-    digest, found, position = hashlib.sha256(), {}, 0
+    digest, position = hashlib.sha256(), 0
+    found: dict[int, str] = {}
     with source.open() as stream:
         for size in sorted(set(sizes)):
             while position < size:
-                chunk = _read_or_empty(stream, min(size - position, 1 << 20))
+                chunk, _ = _take(stream, min(size - position, 1 << 20))
                 if not chunk:
                     return found
                 digest.update(chunk)
                 position += len(chunk)
             found[size] = digest.hexdigest()
     return found
-
-
-def _read_or_empty(stream: BinaryIO, size: int) -> bytes:
-    try:
-        return stream.read(size)
-    except (EOFError, zlib.error):
-        return b""
 
 
 def read(source: Source, *, start: int = 0, first_line: int = 1, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -213,17 +241,18 @@ def read(source: Source, *, start: int = 0, first_line: int = 1, block_bytes: in
     A line is never cut by a block. A damaged archive ends the input with a note.
     """
     digest = hashlib.sha256()
-    decoder = None if source.encoding in ("utf-8", "utf-8-sig") else codecs.getincrementaldecoder(source.encoding)("replace")
+    decoder = (
+        None if source.encoding in ("utf-8", "utf-8-sig") else codecs.getincrementaldecoder(source.encoding)("replace")
+    )
     carry, position, line_no, note = b"", 0, first_line, None
     with source.open() as stream:
-        while position < start and (chunk := stream.read(min(block_bytes, start - position))):
+        while position < start and (chunk := _take(stream, min(block_bytes, start - position))[0]):
             digest.update(chunk)
             position += len(chunk)
         while True:
-            try:
-                chunk = stream.read(block_bytes)
-            except (EOFError, OSError, zlib.error) as error:
-                chunk, note = b"", f"the input ends early: {error}"
+            chunk, damage = _take(stream, block_bytes)
+            if damage is not None:
+                note = f"the input ends early: {damage}"
             digest.update(chunk)
             position += len(chunk)
             text = decoder.decode(chunk, not chunk).encode() if decoder else chunk

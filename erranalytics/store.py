@@ -63,7 +63,11 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
         StoreLockedError: another process is writing it after ``wait_s`` seconds.
     """
     if not path.exists():
-        raise StoreError("there is no store yet", location=str(path), hint="Make one: erranalytics ingest PATH\nOr name another one with --db.")
+        raise StoreError(
+            "there is no store yet",
+            location=str(path),
+            hint="Make one: erranalytics ingest PATH\nOr name another one with --db.",
+        )
     connection = _connect(path, read_only=True, wait_s=wait_s)
     schema_version(connection, path)
     return connection
@@ -99,7 +103,11 @@ def _connect(path: Path, *, read_only: bool, wait_s: float) -> duckdb.DuckDBPyCo
 def _opening_error(path: Path, text: str, *, is_locked: bool) -> StoreError:
     if is_locked:
         holder = text.split("held in ", 1)[-1].split(". ", 1)[0] if "held in " in text else "another process"
-        return StoreLockedError(f"the store is in use by {holder}", location=str(path), hint="Try again when it is done, or give --wait SECONDS.")
+        return StoreLockedError(
+            f"the store is in use by {holder}",
+            location=str(path),
+            hint="Try again when it is done, or give --wait SECONDS.",
+        )
     if path.is_dir():
         return StoreError("is a folder, not a store", location=str(path), hint="Name a file with --db.")
     first = text.splitlines()[0]
@@ -112,12 +120,22 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     tables = {str(row[0]) for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
     if not tables:
         return 0
-    row = connection.execute("select value from meta where key = 'schema_version'").fetchone() if "meta" in tables else None
+    row = (
+        connection.execute("select value from meta where key = 'schema_version'").fetchone()
+        if "meta" in tables
+        else None
+    )
     if row is None:
-        raise StoreError("is a DuckDB file, but not a store of erranalytics", location=str(path), hint="Name another file with --db.")
+        raise StoreError(
+            "is a DuckDB file, but not a store of erranalytics", location=str(path), hint="Name another file with --db."
+        )
     version, newest = int(row[0]), migrations()[-1][0]
     if version > newest:
-        raise StoreError(f"was written by a newer erranalytics (schema {version}, this one knows {newest})", location=str(path), hint="Upgrade erranalytics.")
+        raise StoreError(
+            f"was written by a newer erranalytics (schema {version}, this one knows {newest})",
+            location=str(path),
+            hint="Upgrade erranalytics.",
+        )
     return version
 
 
@@ -187,7 +205,9 @@ def replace_all(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.Dat
     append(connection, table, frame)
 
 
-def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """The rows of a query as dictionaries."""
     cursor = connection.execute(sql, parameters)
     names = [column[0] for column in cursor.description or []]
@@ -197,8 +217,12 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[A
 def digests(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str]]:
     """Row count and order-free digest of every table: two stores with the same digests hold the same rows."""
     result = {}
-    for (table,) in connection.execute("select table_name from duckdb_tables() where not internal order by 1").fetchall():
-        row = connection.execute(f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from {table} as t").fetchone()
+    for (table,) in connection.execute(
+        "select table_name from duckdb_tables() where not internal and not temporary order by 1"
+    ).fetchall():
+        row = connection.execute(
+            f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from {table} as t"
+        ).fetchone()
         assert row is not None
         result[str(table)] = (int(row[0]), str(row[1]))
     return result

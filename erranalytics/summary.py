@@ -76,6 +76,8 @@ def fact_lines(facts: Mapping[str, Any]) -> Iterator[str]:
             for item in value:
                 yield from (f"  {line}" for line in (fact_lines(item) if isinstance(item, Mapping) else [str(item)]))
         elif isinstance(value, Mapping):
-            yield f"{name}: " + (", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in value.items()) or "none")
+            yield f"{name}: " + (
+                ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in value.items()) or "none"
+            )
         else:
             yield f"{name}: {value}"

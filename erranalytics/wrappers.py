@@ -28,7 +28,9 @@ TEXT_MODES: dict[str, tuple[str, int]] = {
 }
 _JSON_FIELDS = ("MESSAGE", "__REALTIME_TIMESTAMP", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_PID")
 _JSON_TYPE = pl.Struct(dict.fromkeys(_JSON_FIELDS, pl.String))
-_BYTES_AS_HEX = pl.DataFrame({"byte": list(range(256)), "hex": [f"{n:02x}" for n in range(256)]}, schema={"byte": pl.Int16, "hex": pl.String})
+_BYTES_AS_HEX = pl.DataFrame(
+    {"byte": list(range(256)), "hex": [f"{n:02x}" for n in range(256)]}, schema={"byte": pl.Int16, "hex": pl.String}
+)
 _COMPOSE = r"^([A-Za-z][\w.-]*) +\| ?(.*)$"
 
 
@@ -72,15 +74,23 @@ def _unwrap_text(lines: pl.DataFrame, stamp: str, width: int) -> pl.DataFrame:
     rest = pl.col("raw").str.slice(width + 1)
     cut = lines.select("line_no", "raw", stamp=pl.col("raw").str.slice(0, width), rest=rest)
     cut = cut.with_columns(end=pl.col("rest").str.find("]: ", literal=True))
-    cut = cut.with_columns(head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3))
+    cut = cut.with_columns(
+        head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3)
+    )
     heads = cut.select(pl.col("head").unique())
     parts = pl.col("head").str.extract_groups(r"^(?:(?P<host>\S+) )?(?P<unit>[^\s\[:]+)\[(?P<pid>\d+)\]$")
-    heads = heads.with_columns(parts.alias("parts")).unnest("parts").with_columns(pl.col("pid").cast(pl.Int32, strict=False))
+    heads = (
+        heads.with_columns(parts.alias("parts"))
+        .unnest("parts")
+        .with_columns(pl.col("pid").cast(pl.Int32, strict=False))
+    )
     bad_stamps = cut.select(pl.col("stamp").unique()).filter(~pl.col("stamp").str.contains(f"^{stamp}$"))["stamp"]
     if heads.height == 1:
         # One process wrote everything: no need to look each line up.
         one = heads.row(0, named=True)
-        quick = cut.with_columns(host=pl.lit(one["host"], pl.String), unit=pl.lit(one["unit"], pl.String), pid=pl.lit(one["pid"], pl.Int32))
+        quick = cut.with_columns(
+            host=pl.lit(one["host"], pl.String), unit=pl.lit(one["unit"], pl.String), pid=pl.lit(one["pid"], pl.Int32)
+        )
     else:
         quick = cut.join(heads, on="head", how="left", nulls_equal=True, maintain_order="left")
     columns = ["line_no", "stamp", "host", "unit", "pid", "body"]
@@ -93,7 +103,14 @@ def _unwrap_text(lines: pl.DataFrame, stamp: str, width: int) -> pl.DataFrame:
 
 def _unwrap_text_slowly(lines: pl.DataFrame, stamp: str) -> pl.DataFrame:
     """The lines whose prefix has another shape: no pid, no host, a localised month, or no prefix at all."""
-    groups = lines.select("line_no", "raw", pl.col("raw").str.extract_groups(f"^({stamp}){_TAIL}").struct.rename_fields(["stamp", "host", "unit", "pid", "body"]).alias("parts")).unnest("parts")
+    groups = lines.select(
+        "line_no",
+        "raw",
+        pl.col("raw")
+        .str.extract_groups(f"^({stamp}){_TAIL}")
+        .struct.rename_fields(["stamp", "host", "unit", "pid", "body"])
+        .alias("parts"),
+    ).unnest("parts")
     return groups.select(
         "line_no",
         "stamp",
@@ -116,7 +133,9 @@ def _unwrap_json(lines: pl.DataFrame) -> pl.DataFrame:
         simple = simple.with_columns(_by_path(raw))
     arrays = lines.filter(is_array & raw.str.starts_with("{")).with_columns(_by_path(raw))
     arrays = arrays.drop("MESSAGE").join(_decode_bytes(arrays), on="line_no", how="left")
-    other = lines.filter(~raw.str.starts_with("{")).with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _JSON_FIELDS)
+    other = lines.filter(~raw.str.starts_with("{")).with_columns(
+        pl.lit(None, dtype=pl.String).alias(name) for name in _JSON_FIELDS
+    )
     frame = pl.concat([simple, arrays.select(simple.columns), other.select(simple.columns)]).sort("line_no")
     is_record = pl.col("__REALTIME_TIMESTAMP").is_not_null()
     return frame.select(
@@ -136,7 +155,9 @@ def _by_path(raw: pl.Expr) -> list[pl.Expr]:
 def _decode_bytes(lines: pl.DataFrame) -> pl.DataFrame:
     """``"MESSAGE":[72,105]`` as text, by way of hex digits."""
     numbers = pl.col("raw").str.extract(r'"MESSAGE" ?: ?\[([\d, ]*)\]').str.replace_all(" ", "").str.split(",")
-    exploded = lines.select("line_no", byte=numbers).explode("byte").with_columns(pl.col("byte").cast(pl.Int16, strict=False))
+    exploded = (
+        lines.select("line_no", byte=numbers).explode("byte").with_columns(pl.col("byte").cast(pl.Int16, strict=False))
+    )
     digits = exploded.join(_BYTES_AS_HEX, on="byte", how="left", maintain_order="left")
     joined = digits.group_by("line_no", maintain_order=True).agg(pl.col("hex").str.join(""))
     return joined.select("line_no", MESSAGE=pl.col("hex").str.decode("hex", strict=False).cast(pl.String, strict=False))
@@ -144,7 +165,9 @@ def _decode_bytes(lines: pl.DataFrame) -> pl.DataFrame:
 
 def _unwrap_compose(lines: pl.DataFrame) -> pl.DataFrame:
     """``docker compose logs``: the container name becomes the unit."""
-    parts = lines.with_columns(pl.col("raw").str.extract_groups(_COMPOSE).struct.rename_fields(["name", "inner"]).alias("parts")).unnest("parts")
+    parts = lines.with_columns(
+        pl.col("raw").str.extract_groups(_COMPOSE).struct.rename_fields(["name", "inner"]).alias("parts")
+    ).unnest("parts")
     bare = parts.with_columns(pl.coalesce("inner", "raw").alias("text"))
     return bare.select(_bare(pl.col("text"))).with_columns(unit=parts["name"])
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
 
@@ -21,7 +20,7 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 # Modules through which every line of a log goes.
 HOT = (
-    "classifying", "fingerprint", "framing", "loads", "parsing", "pipeline", "redact",
+    "classifying", "clocks", "fingerprint", "framing", "loads", "parsing", "pipeline", "redact", "rows",
     "sessions", "sources", "store", "timestamps", "unwrap", "wrappers",
 )  # fmt: skip
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
@@ -116,10 +115,14 @@ def test_bodies_of_commands_are_short() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_functions_and_modules_stay_readable(module: str) -> None:
-    """Functions of 60 lines at most with their docstring, modules of 500."""
-    long = {f.name for f in functions(module) if (f.end_lineno or 0) - f.lineno + 1 > 60}
-    # The signature and the docstring of the public entrance are longer than its body.
-    assert long <= {"ingest", "_error_rows"}
+    """Functions of 40 lines at most without their docstring, modules of 500."""
+    long = {}
+    for function in functions(module):
+        body = function.body[1:] if ast.get_docstring(function) and len(function.body) > 1 else function.body
+        lines = (function.end_lineno or 0) - body[0].lineno + 1
+        if lines > 40:
+            long[function.name] = lines
+    assert long == {}
     assert len((PACKAGE / f"{module}.py").read_text(encoding="utf-8").splitlines()) <= 500
 
 
@@ -195,8 +198,11 @@ def test_the_table_of_events_has_the_types_of_the_frame(columns: list[tuple[str,
 
 
 def test_every_column_has_a_comment(columns: list[tuple[str, str, str, str | None]]) -> None:
-    """An analyst reads the store without this repository."""
-    assert [f"{table}.{name}" for table, name, _, comment in columns if not comment] == []
+    """An analyst reads the store without this repository; a view may pass a column of a table on."""
+    said = {name for _, name, _, comment in columns if comment}
+    views = {"findings", "streams", "timeline"}
+    silent = [(table, name) for table, name, _, comment in columns if not comment]
+    assert [f"{table}.{name}" for table, name in silent if table not in views or name not in said] == []
 
 
 def test_every_table_and_view_has_a_comment() -> None:
@@ -221,10 +227,3 @@ def test_durations_sizes_and_times_say_their_unit(columns: list[tuple[str, str, 
 def test_migrations_are_numbered_without_gaps() -> None:
     """0001, 0002, …: append-only."""
     assert [number for number, _ in store.migrations()] == list(range(1, len(store.migrations()) + 1))
-
-
-def test_the_stored_schema_is_sql_that_duckdb_accepts_twice() -> None:
-    """Every migration runs on a fresh file of the oldest supported DuckDB and of the newest."""
-    assert duckdb.__version__
-    store.open_in_memory().close()
-    store.open_in_memory().close()

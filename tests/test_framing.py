@@ -28,9 +28,25 @@ FOLDS = {
         "  cuMemCreate(&handle, reserve_size, &prop, 0)",
         "/src/ggml-cuda.cu:94: CUDA error",
     ],
-    "panic": ["panic: unable to load model", "", "goroutine 85 [running]:", "main.main()", "\tmain.go:12 +0x1", "exit status 2"],
-    "signal": ["SIGSEGV: segmentation violation", "PC=0x7f m=5 sigcode=1", "signal arrived during cgo execution", "rax    0x0", "something unheard of"],
-    "devices": ["ggml_cuda_init: found 1 CUDA devices:", "  Device 0: NVIDIA GeForce RTX 4090, compute capability 8.9, VMM: yes"],
+    "panic": [
+        "panic: unable to load model",
+        "",
+        "goroutine 85 [running]:",
+        "main.main()",
+        "\tmain.go:12 +0x1",
+        "exit status 2",
+    ],
+    "signal": [
+        "SIGSEGV: segmentation violation",
+        "PC=0x7f m=5 sigcode=1",
+        "signal arrived during cgo execution",
+        "rax    0x0",
+        "something unheard of",
+    ],
+    "devices": [
+        "ggml_cuda_init: found 1 CUDA devices:",
+        "  Device 0: NVIDIA GeForce RTX 4090, compute capability 8.9, VMM: yes",
+    ],
     "access trailer": [GIN, "Error #01: write tcp 127.0.0.1:11434->127.0.0.1:50000: write: broken pipe", ""],
     "metadata": [f"llama_model_loader: - kv {n:3d}:   general.name str = x" for n in range(5)],
 }
@@ -45,7 +61,9 @@ def test_block_is_one_record(name: str) -> None:
 
 def test_errors_are_not_folded_into_noise() -> None:
     """A loader line that warns stands for itself, even among metadata."""
-    records = frame("print_info: n_layer = 1", "print_info: model has unused tensor, mismatch", "print_info: n_head = 2")
+    records = frame(
+        "print_info: n_layer = 1", "print_info: model has unused tensor, mismatch", "print_info: n_head = 2"
+    )
     assert records["line_count"].to_list() == [1, 1, 1]
 
 
@@ -92,10 +110,18 @@ def test_text_modes_of_journalctl(wrapper: str) -> None:
 
 def test_prefix_without_host_or_pid() -> None:
     """``--no-hostname`` and the kernel's lines have shorter prefixes; a line without one keeps its text."""
-    lines = ["Mar 01 08:00:00 ollama[42]: a", "Mar 01 08:00:00 gpu01 kernel: Out of memory: Killed process 1 (x) [y]: z", "-- Boot 7d7c6013a26343b29e964691ff25d04d --"]
+    lines = [
+        "Mar 01 08:00:00 ollama[42]: a",
+        "Mar 01 08:00:00 gpu01 kernel: Out of memory: Killed process 1 (x) [y]: z",
+        "-- Boot 7d7c6013a26343b29e964691ff25d04d --",
+    ]
     table = pl.DataFrame({"line_no": [1, 2, 3], "raw": lines}, schema=schema.LINES)
     out = wrappers.unwrap(table, wrapper="journald-short")
-    assert out.select("host", "unit", "pid").rows() == [(None, "ollama", 42), ("gpu01", "kernel", None), (None, None, None)]
+    assert out.select("host", "unit", "pid").rows() == [
+        (None, "ollama", 42),
+        ("gpu01", "kernel", None),
+        (None, None, None),
+    ]
     assert out["body"].to_list() == ["a", "Out of memory: Killed process 1 (x) [y]: z", lines[2]]
 
 

@@ -25,13 +25,21 @@ def gin(second: int, status: int = 200, *, latency: str = "500ms", path: str = "
     return f'[GIN] 2026/01/01 - 08:{second // 60:02d}:{second % 60:02d} | {status} | {latency:>13} |       127.0.0.1 | POST     "{path}"\n'
 
 
-START = slog(0, 'msg="server config" env="map[OLLAMA_DEBUG:INFO OLLAMA_ORIGINS:[http://localhost https://localhost] HTTP_PROXY:]"') + slog(
-    0, 'msg="Listening on 127.0.0.1:11434 (version 0.24.0)"'
+START = slog(
+    0,
+    'msg="server config" env="map[OLLAMA_DEBUG:INFO OLLAMA_ORIGINS:[http://localhost https://localhost] HTTP_PROXY:]"',
+) + slog(0, 'msg="Listening on 127.0.0.1:11434 (version 0.24.0)"')
+LOAD = slog(
+    5,
+    'msg="starting runner" cmd="/usr/bin/ollama runner --model /m/blobs/sha256-0123456789abcdef --ctx-size 8192 --parallel 2 --port 4711"',
 )
-LOAD = slog(5, 'msg="starting runner" cmd="/usr/bin/ollama runner --model /m/blobs/sha256-0123456789abcdef --ctx-size 8192 --parallel 2 --port 4711"')
 OOM = (
     "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 4096.00 MiB on device 0: cudaMalloc failed: out of memory\n"
-    + slog(6, 'msg="error loading llama server" error="llama runner process has terminated: cudaMalloc failed: out of memory"', "ERROR")
+    + slog(
+        6,
+        'msg="error loading llama server" error="llama runner process has terminated: cudaMalloc failed: out of memory"',
+        "ERROR",
+    )
     + gin(6, 500, latency="2s")
 )
 KILLED = slog(60, 'msg="llama runner process no longer running" sys=9 string="signal: killed"', "WARN") * 2
@@ -63,7 +71,9 @@ def test_same_file_again_adds_nothing(connection: duckdb.DuckDBPyConnection, tmp
     before = store.digests(connection)
     copy = tmp_path / "copy.gz"
     copy.write_bytes(gzip.compress(path.read_bytes()))
-    assert [load(connection, one).status for one in (path, write(tmp_path / "b.log", path.read_text()), copy)] == ["known"] * 3
+    assert [load(connection, one).status for one in (path, write(tmp_path / "b.log", path.read_text()), copy)] == [
+        "known"
+    ] * 3
     assert store.digests(connection) == before
 
 
@@ -79,18 +89,26 @@ def test_grown_file_adds_its_tail(connection: duckdb.DuckDBPyConnection, tmp_pat
     other = store.open_store(tmp_path / "o.duckdb")
     load(other, path)
     assert other.execute(sql).fetchall() == grown
-    assert other.execute("select count(*) from incidents").fetchall() == connection.execute("select count(*) from incidents").fetchall() == [(1,)]
+    assert (
+        other.execute("select count(*) from incidents").fetchall()
+        == connection.execute("select count(*) from incidents").fetchall()
+        == [(1,)]
+    )
     other.close()
 
 
-def test_other_content_of_the_same_name_is_another_source(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_other_content_of_the_same_name_is_another_source(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     """A rotated file does not hide behind its name."""
     load(connection, write(tmp_path / "a.log", START))
     assert load(connection, write(tmp_path / "a.log", LOAD + OOM)).status == "new"
     assert connection.execute("select count(*) from sources").fetchall() == [(2,)]
 
 
-def test_failed_load_leaves_nothing(connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_load_leaves_nothing(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The row in ``loads`` is written last; what happens before it goes is rolled back."""
     before = store.digests(connection)
 
@@ -108,7 +126,16 @@ def test_failed_load_leaves_nothing(connection: duckdb.DuckDBPyConnection, tmp_p
 @pytest.mark.parametrize("block_bytes", [64, 300, 1 << 20])
 def test_batches_change_nothing(tmp_path: Path, block_bytes: int) -> None:
     """Every table but ``loads`` and ``meta`` is the same for any block size."""
-    path = write(tmp_path / "a.log", START + LOAD + OOM + KILLED + gin(61) + "panic: x\n\ngoroutine 1 [running]:\nmain.main()\n" + slog(70, "msg=end"))
+    path = write(
+        tmp_path / "a.log",
+        START
+        + LOAD
+        + OOM
+        + KILLED
+        + gin(61)
+        + "panic: x\n\ngoroutine 1 [running]:\nmain.main()\n"
+        + slog(70, "msg=end"),
+    )
     seen = []
     for size in (block_bytes, 1 << 22):
         opened = store.open_store(tmp_path / f"{size}.duckdb")
@@ -122,20 +149,32 @@ def test_lines_are_conserved(connection: duckdb.DuckDBPyConnection, tmp_path: Pa
     """Lines in equal lines of events plus rejects."""
     path = write(tmp_path / "a.log", "\n\n" + START + "\x00garbage ü\n" + OOM + "\n\nlast line without end")
     result = load(connection, path)
-    counted = connection.execute("select (select sum(line_count) from events) + (select sum(line_count) from rejects)").fetchone()
+    counted = connection.execute(
+        "select (select sum(line_count) from events) + (select sum(line_count) from rejects)"
+    ).fetchone()
     assert counted == (result.line_count,) == (len(path.read_text().split("\n")),)
 
 
 def test_session_knows_version_and_config(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Values with blanks and colons come out whole."""
     load(connection, write(tmp_path / "a.log", START))
-    row = connection.execute("select version, config['OLLAMA_ORIGINS'], config['HTTP_PROXY'] from server_sessions").fetchone()
+    row = connection.execute(
+        "select version, config['OLLAMA_ORIGINS'], config['HTTP_PROXY'] from server_sessions"
+    ).fetchone()
     assert row == ("0.24.0", "[http://localhost https://localhost]", "")
 
 
-def test_second_server_on_a_busy_port_is_no_session_for_what_follows(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_second_server_on_a_busy_port_is_no_session_for_what_follows(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     """The first server goes on in the same file."""
-    text = START + gin(1) + START.splitlines(keepends=True)[0] + "Error: listen tcp 127.0.0.1:11434: bind: address already in use\n" + gin(2)
+    text = (
+        START
+        + gin(1)
+        + START.splitlines(keepends=True)[0]
+        + "Error: listen tcp 127.0.0.1:11434: bind: address already in use\n"
+        + gin(2)
+    )
     load(connection, write(tmp_path / "a.log", text))
     rows = connection.execute("select session_id from events where format = 'gin' order by event_id").fetchall()
     assert rows[0] == rows[1]
@@ -146,27 +185,45 @@ def test_echoes_of_one_failure_are_one_incident(connection: duckdb.DuckDBPyConne
     load(connection, write(tmp_path / "a.log", START + LOAD + OOM))
     rows = connection.execute("select code, error_count, request_count, sides from incidents").fetchall()
     assert rows == [("MEM001", 3, 1, "server")]
-    root = connection.execute("select e.message from incidents i join events e on e.event_id = i.root_event_id").fetchone()
+    root = connection.execute(
+        "select e.message from incidents i join events e on e.event_id = i.root_event_id"
+    ).fetchone()
     assert root is not None and "cudaMalloc" in root[0]
-    assert connection.execute("select outcome, code from requests").fetchall() == [("failed_before_first_byte", "MEM001")]
+    assert connection.execute("select outcome, code from requests").fetchall() == [
+        ("failed_before_first_byte", "MEM001")
+    ]
 
 
 def test_model_load_knows_its_numbers(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Context per request, parallel, port, buffers, outcome."""
-    good = LOAD + "load_tensors: offloaded 33/33 layers to GPU\nload_tensors:        CUDA0 model buffer size =  1024.00 MiB\n" + slog(7, 'msg="llama runner started in 2.00 seconds"')
+    good = (
+        LOAD
+        + "load_tensors: offloaded 33/33 layers to GPU\nload_tensors:        CUDA0 model buffer size =  1024.00 MiB\n"
+        + slog(7, 'msg="llama runner started in 2.00 seconds"')
+    )
     load(connection, write(tmp_path / "a.log", START + LOAD + OOM + good))
     sql = "select outcome, code, num_ctx, num_parallel, runner_port, layers_offloaded, weights_bytes from model_loads order by load_seq"
-    assert connection.execute(sql).fetchall() == [("oom", "MEM001", 4096, 2, 4711, None, None), ("loaded", None, 4096, 2, 4711, 33, 1024 << 20)]
+    assert connection.execute(sql).fetchall() == [
+        ("oom", "MEM001", 4096, 2, 4711, None, None),
+        ("loaded", None, 4096, 2, 4711, 33, 1024 << 20),
+    ]
 
 
-def test_request_that_ran_after_the_fault_is_not_its_victim(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_request_that_ran_after_the_fault_is_not_its_victim(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     """A 400 and a quick 500 beside a crash keep their own cause."""
-    load(connection, write(tmp_path / "a.log", START + LOAD + OOM + gin(6, 400, latency="2s") + gin(9, 500, latency="5ms")))
+    load(
+        connection,
+        write(tmp_path / "a.log", START + LOAD + OOM + gin(6, 400, latency="2s") + gin(9, 500, latency="5ms")),
+    )
     rows = connection.execute("select status, code from requests order by request_id").fetchall()
     assert rows == [(500, "MEM001"), (400, "REQ034"), (500, "UNK001")]
 
 
-def test_a_200_is_not_observable_and_suspect_over_a_death(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_a_200_is_not_observable_and_suspect_over_a_death(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     """The death is noticed at the next request, so it is led back to the last stream before it."""
     load(connection, write(tmp_path / "a.log", START + gin(10) + gin(30) + KILLED + gin(62)))
     rows = connection.execute("select outcome, suspected_by is not null from requests order by request_id").fetchall()
@@ -175,7 +232,11 @@ def test_a_200_is_not_observable_and_suspect_over_a_death(connection: duckdb.Duc
 
 def test_polls_are_no_inference(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Heartbeats are counted apart; digests and unknown paths do not multiply endpoints."""
-    lines = gin(1, path="/api/blobs/sha256:ab") + gin(2, path="/nope") + gin(3).replace("POST", "HEAD").replace("/api/chat", "/")
+    lines = (
+        gin(1, path="/api/blobs/sha256:ab")
+        + gin(2, path="/nope")
+        + gin(3).replace("POST", "HEAD").replace("/api/chat", "/")
+    )
     load(connection, write(tmp_path / "a.log", START + lines))
     rows = connection.execute("select endpoint, is_poll, is_inference from requests order by request_id").fetchall()
     assert rows == [("/api/blobs/:digest", False, False), ("/other", False, False), ("/", True, False)]

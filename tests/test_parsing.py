@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from erranalytics import framing, lineformats, parsing, schema, wrappers
+from erranalytics import clocks, framing, lineformats, parsing, schema, wrappers
 
 BOOK = lineformats.load()
 MTIME = datetime(2026, 6, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ def parse(*lines: str, tz: str = "UTC", mtime: datetime | None = MTIME) -> pl.Da
     wrapper = wrappers.detect(sample)
     table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
     records = framing.frame(table, wrapper=wrapper, book=BOOK, is_last=True).records
-    clock = parsing.first_clock(sample, mtime=mtime, default_tz=tz)
+    clock = clocks.first_clock(sample, mtime=mtime, default_tz=tz)
     events, _ = parsing.parse(records, book=BOOK, clock=clock)
     assert events.schema == schema.EVENTS
     return events
@@ -31,7 +31,9 @@ def slog(rest: str, stamp: str = "2026-01-01T08:00:00.500+08:00") -> str:
     return f"time={stamp} level=INFO source=a.go:1 {rest}"
 
 
-def gin(latency: str, *, client: str = "127.0.0.1", path: str = "/api/chat", stamp: str = "2026/01/01 - 08:00:02") -> str:
+def gin(
+    latency: str, *, client: str = "127.0.0.1", path: str = "/api/chat", stamp: str = "2026/01/01 - 08:00:02"
+) -> str:
     """An access line."""
     return f'[GIN] {stamp} | 200 | {latency:>13} | {client:>15} | POST     "{path}"'
 
@@ -41,7 +43,10 @@ MESSAGES = {
     'msg=""': (None, None),
     "msg=offload library=cuda": ("offload", {"library": "cuda"}),
     'msg="x" "total vram"="8.0 GiB" empty="" n=1': ("x", {"total vram": "8.0 GiB", "empty": "", "n": "1"}),
-    r'msg="x" model=C:\Users\AI\blobs\sha256-61 err="C:\\a \"b\""': ("x", {"model": "C:\\Users\\AI\\blobs\\sha256-61", "err": 'C:\\a "b"'}),
+    r'msg="x" model=C:\Users\AI\blobs\sha256-61 err="C:\\a \"b\""': (
+        "x",
+        {"model": "C:\\Users\\AI\\blobs\\sha256-61", "err": 'C:\\a "b"'},
+    ),
     'msg=mlx-runner msg="inner text"': ("mlx-runner", {"msg": "inner text"}),
     "": (None, None),
 }
@@ -78,7 +83,11 @@ def test_every_form_of_duration(latency: str) -> None:
 def test_ipv6_and_query() -> None:
     """A long address breaks the column; the query is not part of the path."""
     event = parse(gin("1ms", client="2001:db8::1:2:3:4:5", path="/v1/messages?beta=true")).row(0, named=True)
-    assert (event["client_address"], event["path"], event["message"]) == ("2001:db8::1:2:3:4:5", "/v1/messages", "200 POST /v1/messages")
+    assert (event["client_address"], event["path"], event["message"]) == (
+        "2001:db8::1:2:3:4:5",
+        "/v1/messages",
+        "200 POST /v1/messages",
+    )
 
 
 def test_clocks_of_a_plain_file() -> None:
@@ -113,7 +122,11 @@ def test_syslog_stamp_gets_year_and_zone() -> None:
         "Jan 01 00:00:01 h ollama[1]: load_tensors: b",
     ]
     events = parse(*lines)
-    assert events["ts"].dt.to_string("%F %T").to_list() == ["2025-12-31 15:59:59", "2025-12-31 15:59:59", "2025-12-31 16:00:01"]
+    assert events["ts"].dt.to_string("%F %T").to_list() == [
+        "2025-12-31 15:59:59",
+        "2025-12-31 15:59:59",
+        "2025-12-31 16:00:01",
+    ]
     assert events["ts_source"].to_list() == ["slog", "journal", "journal"]
 
 
@@ -127,7 +140,9 @@ def test_iso_and_json_wrappers_are_exact() -> None:
     """journalctl prints zones without a colon; JSON has microseconds since 1970."""
     iso = parse("2026-03-01T19:04:05+0800 h ollama[1]: load_tensors: a")
     assert iso["ts"].dt.to_string("%T").to_list() == ["11:04:05"]
-    js = parse('{"__REALTIME_TIMESTAMP":"1772363045416409","MESSAGE":"load_tensors: a","_PID":"1","SYSLOG_IDENTIFIER":"ollama","_HOSTNAME":"h"}')
+    js = parse(
+        '{"__REALTIME_TIMESTAMP":"1772363045416409","MESSAGE":"load_tensors: a","_PID":"1","SYSLOG_IDENTIFIER":"ollama","_HOSTNAME":"h"}'
+    )
     assert js["ts"].dt.to_string("%T%.6f").to_list() == ["11:04:05.416409"]
 
 

@@ -32,7 +32,13 @@ PIECES = [
     "Mar 01 08:00:00 gpu01 ollama[1]: load_tensors: x",
     '{"a": 1}',
 ]
-LOGS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x00"), max_size=30)), min_size=1, max_size=40)
+LOGS = st.lists(
+    st.one_of(
+        st.sampled_from(PIECES), st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x00"), max_size=30)
+    ),
+    min_size=1,
+    max_size=40,
+)
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -42,7 +48,9 @@ def digests(text: str, **options: Any) -> dict[str, Any]:
     source = sources.from_bytes(text.encode())
     try:
         result = loads.load(connection, source, loads.Options(FORMATS, RULES, **options))
-        rows = connection.execute("select (select coalesce(sum(line_count), 0) from events) + (select coalesce(sum(line_count), 0) from rejects)").fetchone()
+        rows = connection.execute(
+            "select (select coalesce(sum(line_count), 0) from events) + (select coalesce(sum(line_count), 0) from rejects)"
+        ).fetchone()
         assert rows == (result.line_count,)
         return {name: digest for name, digest in store.digests(connection).items() if name != "loads"}
     finally:
@@ -73,6 +81,8 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             return
         connection = store.open_in_memory()
         result = loads.load(connection, source, loads.Options(FORMATS, RULES))
-        rows = connection.execute("select (select coalesce(sum(line_count), 0) from events) + (select coalesce(sum(line_count), 0) from rejects)").fetchone()
+        rows = connection.execute(
+            "select (select coalesce(sum(line_count), 0) from events) + (select coalesce(sum(line_count), 0) from rejects)"
+        ).fetchone()
         connection.close()
         assert rows == (result.line_count,)

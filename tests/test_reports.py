@@ -274,7 +274,9 @@ def test_runs_with_every_parameter(name: str, store: duckdb.DuckDBPyConnection) 
 
 def test_same_parameter_means_the_same_everywhere() -> None:
     """A report's own parameter never hides a common one."""
-    assert not [name for name, report in catalogue.catalogue().items() if set(report.header.param) & set(catalogue.COMMON)]
+    assert not [
+        name for name, report in catalogue.catalogue().items() if set(report.header.param) & set(catalogue.COMMON)
+    ]
 
 
 @pytest.mark.parametrize("path", sorted((HERE / "bad" / "reports").glob("*.sql")), ids=lambda path: path.stem)

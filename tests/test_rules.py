@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erranalytics import rulebook
+from erranalytics import proof, rulebook
 from erranalytics.classifying import candidates, classify
 from erranalytics.errors import RuleError
 from erranalytics.rulebook import Rulebook
@@ -33,7 +33,7 @@ def test_example_is_won_by_its_rule(name: str, number: int, winners: dict[tuple[
 
 def test_shipped_rules_have_no_fault() -> None:
     """``check`` finds nothing in the shipped rulebook."""
-    assert rulebook.check(BOOK) == []
+    assert proof.check(BOOK) == []
 
 
 def test_counterexamples_are_left_alone() -> None:
@@ -78,12 +78,12 @@ def test_hash_follows_the_content(tmp_path: Path) -> None:
     assert rulebook.load().hash == BOOK.hash
     assert more.hash != BOOK.hash
     assert more.rules[0].id == "mine/flux-burst"
-    assert rulebook.check(more) == []
+    assert proof.check(more) == []
 
 
 def _faults(case: Path) -> list[str]:
     try:
-        faults = rulebook.check(rulebook.load([case]))
+        faults = proof.check(rulebook.load([case]))
     except RuleError as error:
         faults = str(error).splitlines()
     return [fault.replace(f"{case}/", "") for fault in faults]
@@ -110,4 +110,4 @@ def test_pattern_the_engine_refuses_is_a_fault() -> None:
     """A pattern that does not compile is reported, not raised."""
     rule = BOOK.rules[0].model_copy(update={"pattern": "(unclosed"})
     book = Rulebook(causes=BOOK.causes, rules=(rule,), families=BOOK.families, hash="")
-    assert any("does not compile" in fault for fault in rulebook.check(book))
+    assert any("does not compile" in fault for fault in proof.check(book))

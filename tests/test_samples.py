@@ -28,8 +28,8 @@ FILES: list[dict[str, Any]] = tomllib.loads(MANIFEST.read_text(encoding="utf-8")
 NAMES = [entry["path"] for entry in FILES]
 Ingest = tuple[dict[str, Any], dict[str, int], Path]
 OfSample = Callable[[str], Ingest]
-# A sub-cause told by the log where the protocol of the run names the wider one.
-NEARER = {"MEM013": "load_oom_system"}
+# The nearer cause told by the log where the protocol of the run names the wider one.
+NEARER = {"MEM007": "load_oom_system"}
 
 
 def ingested(source: Path | str, folder: Path) -> Ingest:
@@ -52,7 +52,7 @@ def ingested(source: Path | str, folder: Path) -> Ingest:
 def events(db: Path) -> list[tuple[Any, ...]]:
     """What was understood, without anything that depends on how the bytes came."""
     connection = ea.connect(db)
-    columns = "line_no, line_count, ts::varchar, ts_source, format, level, component, message, attrs, code, cause, incident_id"
+    columns = "line_no, line_count, ts::varchar, ts_source, format, level, component, message, attrs, code, incident_id"
     rows = connection.execute(f"select {columns} from events order by event_id").fetchall()
     connection.close()
     return rows

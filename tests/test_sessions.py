@@ -7,7 +7,11 @@ import pytest
 
 from erranalytics import sessions
 
-LISTEN, CONFIG, BUSY = "Listening on 127.0.0.1:11434 (version 0.24.0)", "server config", "Error: listen tcp 127.0.0.1:11434: bind: address already in use"
+LISTEN, CONFIG, BUSY = (
+    "Listening on 127.0.0.1:11434 (version 0.24.0)",
+    "server config",
+    "Error: listen tcp 127.0.0.1:11434: bind: address already in use",
+)
 TABLE = {
     "config and listen are one start": (["a", CONFIG, LISTEN, "b"], [0, 1, 1, 1]),
     "listen alone is a start": (["a", LISTEN, "b", LISTEN], [0, 1, 1, 2]),

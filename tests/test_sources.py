@@ -94,7 +94,9 @@ def test_expand_names_every_kind(tmp_path: Path) -> None:
     (tmp_path / "b.log").write_text("b")
     (tmp_path / "a.log").write_text("a")
     (tmp_path / "empty").mkdir()
-    found = list(sources.expand([str(tmp_path), str(tmp_path / "*.log"), "-", str(tmp_path / "no"), str(tmp_path / "empty")]))
+    found = list(
+        sources.expand([str(tmp_path), str(tmp_path / "*.log"), "-", str(tmp_path / "no"), str(tmp_path / "empty")])
+    )
     a, b = str(tmp_path / "a.log"), str(tmp_path / "b.log")
     assert found[:5] == [a, b, a, b, "-"]
     assert all(isinstance(fault, InputError) for fault in found[5:]) and len(found) == 7

@@ -462,6 +462,11 @@ select first_ts, 'incident', session_id, code || ' ' || cause, root_event_id fro
 order by ts, event_id;
 comment on view timeline is 'Sessions, model loads and incidents in order of time';
 
+comment on column streams.stream_outcome is 'failed_before_first_byte, cancelled_by_client or not_observable';
+comment on column streams.is_suspected is 'A 200 over the death of a runner';
+comment on column timeline.kind is 'session, load or incident';
+comment on column timeline.what is 'One sentence';
+
 create macro size_bytes(size_text) as cast(
     try_cast(regexp_extract(size_text, '([\d.]+)', 1) as double)
     * case regexp_extract(size_text, '([KMGT])', 1) when 'K' then 1024 when 'M' then 1048576 when 'G' then 1073741824 when 'T' then 1099511627776 else 1 end

@@ -1,0 +1,166 @@
+"""Judged events as rows of the tables ``events``, ``requests``, ``errors`` and ``causes``."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from erranalytics.rulebook import Rulebook
+
+POLL_PATHS = ("/", "/api/version", "/api/tags", "/api/ps")
+STREAM_PATHS = (
+    "/api/generate",
+    "/api/chat",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+)
+EMBED_PATHS = ("/api/embed", "/api/embeddings", "/v1/embeddings")
+# These answer 200 at once and may still fail: their first progress line is sent before the work.
+PROGRESS_PATHS = ("/api/pull", "/api/push", "/api/create")
+
+
+def causes_frame(rules: Rulebook) -> pl.DataFrame:
+    """The taxonomy as rows of ``causes``."""
+    fields = (
+        "code",
+        "slug",
+        "category",
+        "title",
+        "severity",
+        "layer",
+        "phase",
+        "side",
+        "retry",
+        "error_class",
+        "typical_status",
+        "remedy",
+        "see",
+    )
+    table = pl.DataFrame(
+        {name: [str(getattr(cause, name) or "") for cause in rules.causes.values()] for name in fields}
+    )
+    return table.rename({"slug": "cause"}).with_columns(pl.col("typical_status", "see").replace("", None))
+
+
+def event_rows(events: pl.DataFrame) -> pl.DataFrame:
+    """Numbered EVENTS with VERDICTS as rows of ``events``."""
+    names = (
+        "event_id",
+        "source_id",
+        "load_id",
+        "line_no",
+        "line_count",
+        "ts",
+        "ts_source",
+        "host",
+        "unit",
+        "pid",
+        "format",
+        "level",
+    )
+    return events.select(*names, "component", "message", "attrs", "code", "cause", "template_id", "session_id")
+
+
+def request_rows(events: pl.DataFrame) -> pl.DataFrame:
+    """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs)."""
+    access = events.filter(pl.col("format") == "gin")
+    path, status = pl.col("path"), pl.col("status")
+    is_inference = path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST")
+    is_stream = path.is_in(STREAM_PATHS)
+    failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
+    quiet = (
+        pl.when(is_stream | path.is_in(PROGRESS_PATHS)).then(pl.lit("not_observable")).otherwise(pl.lit("completed"))
+    )
+    return access.select(
+        "duration_us",
+        "status",
+        "method",
+        "path",
+        "client_address",
+        "session_id",
+        "event_id",
+        request_id="event_id",
+        ts_start=pl.col("ts") - pl.duration(microseconds="duration_us"),
+        ts_end="ts",
+        endpoint=_endpoint(path),
+        outcome=pl.when(status == 499)
+        .then(pl.lit("cancelled_by_client"))
+        .when(status >= 400)
+        .then(failed)
+        .otherwise(quiet),
+        code=pl.when(pl.col("severity") != "info").then("code"),
+        is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
+        is_inference=is_inference,
+    )
+
+
+def _endpoint(path: pl.Expr) -> pl.Expr:
+    """The route of a path: digests and model names are cut off, unknown routes become ``/other``."""
+    known = path.is_in(
+        [
+            *POLL_PATHS,
+            *STREAM_PATHS,
+            *EMBED_PATHS,
+            *PROGRESS_PATHS,
+            "/api/show",
+            "/api/copy",
+            "/api/delete",
+            "/api/me",
+            "/api/signout",
+            "/v1/models",
+        ]
+    )
+    blobs = pl.when(path.str.starts_with("/api/blobs/")).then(pl.lit("/api/blobs/:digest"))
+    return (
+        pl.when(known)
+        .then(path)
+        .otherwise(
+            blobs.when(path.str.starts_with("/v1/models/"))
+            .then(pl.lit("/v1/models/:model"))
+            .otherwise(pl.lit("/other"))
+        )
+    )
+
+
+_ERROR_COLUMNS = (
+    *("ts", "code", "cause", "category", "severity", "layer", "phase", "side", "retry", "error_class", "fingerprint"),
+    *("confidence", "rule", "event_id", "session_id", "source_id", "host", "captures"),
+)
+
+
+def error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
+    """Events that are problems, with everything the taxonomy says of their cause, as rows of ``errors``."""
+    bad = events.filter(pl.col("severity").is_in(["warning", "error", "critical"]))
+    facts = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
+    table = bad.join(facts, on="code", how="left", maintain_order="left")
+    is_access, is_client = pl.col("format") == "gin", pl.col("format") == "client-json"
+    record = pl.when(is_client).then("text").str
+    status = (
+        pl.when(is_access)
+        .then("status")
+        .otherwise(record.json_path_match("$.status_code").cast(pl.Int16, strict=False))
+    )
+    named = pl.col("captures").str.json_path_match("$.model")
+    surface = pl.when(is_access).then(pl.lit("access")).when(is_client).then(pl.lit("client"))
+    model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
+    endpoint = pl.when(is_access).then(_endpoint(pl.col("path")))
+    return table.select(
+        *_ERROR_COLUMNS,
+        error_id="event_id",
+        surface=surface.otherwise(pl.lit("server")),
+        http_status=status,
+        status_source=_status_source(is_access, status),
+        model=pl.coalesce(record.json_path_match("$.model"), named),
+        model_source=model_source,
+        endpoint=endpoint.otherwise(record.json_path_match("$.endpoint")),
+        message=pl.coalesce("inner", "message"),
+        exception_type=record.json_path_match("$.error_type"),
+        request_id=pl.when(is_access).then("event_id"),
+    )
+
+
+def _status_source(is_access: pl.Expr, status: pl.Expr) -> pl.Expr:
+    """Where a status was seen; -1 is what ollama-python shows for an error inside a stream."""
+    name = pl.when(is_access).then(pl.lit("access_line")).when(status > 0).then(pl.lit("wire"))
+    return name.when(status < 0).then(pl.lit("sentinel")).otherwise(pl.lit("none"))
