@@ -26,6 +26,8 @@ TOKEN = r' (?:"[^"]*"|[^\s="]+)=(?:"(?:[^"\\]|\\.)*"|\S*)'
 _KEYS = "|".join(PROMPT_KEYS)
 # Numbers under these keys are lengths: they stay.
 _SECRET_TOKEN = rf'^ (?:{_KEYS})=(?:"(?:[^"\\]|\\.)*[^\d"](?:[^"\\]|\\.)*"|[^\s"]*[^\d"\s]\S*)$'
+# How a process ended stands under the key that trace lines use for tokens (llm/server.go at v0.24.0).
+_EXIT_TOKEN = r'^ string="?(?:signal|exit status)'
 _HINTS = ("key=", "earer ", "EARER ", "sk-", "://", "assword", "oken=")
 _MASKS = {
     r"([?&](?:key|token|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\"\s\\]+": "${1}[redacted]",
@@ -67,9 +69,8 @@ def mask_prompts(attrs: pl.Series) -> pl.Series:
     tokens = chosen.select("row", token=pl.col("attrs").str.extract_all(TOKEN)).explode("token")
     name = pl.col("token").str.extract(r"^ ([^=]+)=")
     mask = pl.format(' {}="[redacted {} chars {}]"', name, pl.col("token").str.len_chars(), pl.col("token").hash(0))
-    tokens = tokens.with_columns(
-        pl.when(pl.col("token").str.contains(_SECRET_TOKEN)).then(mask).otherwise("token").alias("token")
-    )
+    is_secret = pl.col("token").str.contains(_SECRET_TOKEN) & ~pl.col("token").str.contains(_EXIT_TOKEN)
+    tokens = tokens.with_columns(pl.when(is_secret).then(mask).otherwise("token").alias("token"))
     joined = tokens.group_by("row", maintain_order=True).agg(masked=pl.col("token").str.join(""))
     whole = frame.join(joined, on="row", how="left", maintain_order="left")
     return whole.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()

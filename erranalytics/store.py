@@ -120,16 +120,14 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     tables = {str(row[0]) for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
     if not tables:
         return 0
-    row = (
-        connection.execute("select value from meta where key = 'schema_version'").fetchone()
-        if "meta" in tables
-        else None
-    )
-    if row is None:
+    # Everything is fetched: a result left half read would block the next query of the caller.
+    sql = "select value from meta where key = 'schema_version'"
+    found = connection.execute(sql).fetchall() if "meta" in tables else []
+    if not found:
         raise StoreError(
             "is a DuckDB file, but not a store of erranalytics", location=str(path), hint="Name another file with --db."
         )
-    version, newest = int(row[0]), migrations()[-1][0]
+    version, newest = int(found[0][0]), migrations()[-1][0]
     if version > newest:
         raise StoreError(
             f"was written by a newer erranalytics (schema {version}, this one knows {newest})",

@@ -60,7 +60,7 @@ def _total_line(done: Ingested) -> str:
         f"{sum(one.error_count for one in done.results):,} errors",
         f"{sum(one.incident_count for one in done.results):,} incidents",
         f"{sum(one.reject_count for one in done.results):,} rejected",
-        f"{done.seconds:.1f} s, {size / 1e6 / max(done.seconds, 1e-9):.0f} MB/s",
+        f"{done.seconds:.1f} s" + (f", {size / 1e6 / done.seconds:.0f} MB/s" if size > 10_000_000 else ""),
     ]
     return "  " + " · ".join(parts)
 

@@ -54,20 +54,32 @@ ordered as (
     from dated
     window w as (partition by session_id order by event_id)
 ),
+-- Access lines have whole seconds: a request was surely running at the fault when it began a second before it.
+-- The line right behind a fault is its victim when it can be.
+attached as (
+    select *,
+        role = 'access' and family = 'chain' and ts - chain_ts <= interval 10 second and duration_us >= 1000
+            and (began + interval 1 second <= chain_ts or (role_before = 'chain' and began <= chain_ts)) as is_victim
+    from ordered
+),
 marked as (
     select *,
-        coalesce(
-            -- a gap in time; clients that leave together leave within a moment
-            ts - ts_before > case role when 'chain' then interval 30 second when 'left' then interval 2 second else interval 10 second end
-            -- a new fault after the requests of the one before, or after a recovery
-            or (role = 'chain' and role_before <> 'chain')
-            or (role = 'chain' and recovery_id is distinct from recovery_before and ts - ts_before > interval 500 millisecond)
-            or (role = 'left' and family_before = 'chain')
-            -- a request that was not running when the fault was told of
-            or (role = 'access' and family = 'chain' and (began > chain_ts or duration_us < 1000))
-            or (role = 'access' and family is null and role_before = 'access' and ts - ts_before > interval 1 second),
-        true) as is_new
-    from ordered
+        case role
+            when 'access' then case family
+                when 'chain' then not is_victim
+                else coalesce(ts - ts_before > case when family is null then interval 1 second else interval 10 second end, true)
+            end
+            -- clients that leave together leave within a moment
+            when 'left' then coalesce(ts - ts_before > interval 2 second or family_before = 'chain', true)
+            else coalesce(
+                ts - ts_before > interval 30 second
+                -- a new fault after the requests of the one before; but a request may fail a moment before the fault is told
+                or (role_before <> 'chain' and not (role_before = 'access' and ts - ts_before <= interval 1 second and not lag(is_victim) over w))
+                or (recovery_id is distinct from recovery_before and ts - ts_before > interval 500 millisecond),
+            true)
+        end as is_new
+    from attached
+    window w as (partition by session_id order by event_id)
 ),
 islands as (
     select *, max(case when is_new then event_id end) over (partition by session_id order by event_id) as incident_id

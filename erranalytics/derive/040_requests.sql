@@ -36,7 +36,7 @@ running_then as (
     where d.noticed_ts >= s.ts_start
 )
 select event_id, min(root_event_id) as suspected_by
-from (select * from ended_before union all select * from running_then)
+from (select * from ended_before union all select * from running_then) as led_back
 group by event_id;
 
 update requests set suspected_by = s.suspected_by from suspects as s where requests.event_id = s.event_id;
