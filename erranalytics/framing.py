@@ -74,12 +74,18 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     cold = cold.join(
         _recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
     )
-    found = cold.select("line_no", "body_found", "noise", "shape", format_found="format")
-    # Both sides stand in the order of their lines.
-    joined = table.join(found, on="line_no", how="left", maintain_order="left")
-    return joined.with_columns(
-        pl.coalesce("body_found", "body").alias("body"), pl.coalesce("format", "format_found").alias("format")
-    ).drop("body_found", "format_found")
+    # Scattered back by position, which is a fraction of the price of a join.
+    place = table.select((is_cold.cum_sum().cast(pl.Int64) - 1).clip(0)).to_series()
+    picked = {
+        name: pl.when(is_cold).then(pl.lit(cold[source].gather(place)))
+        for name, source in {"body": "body_found", "format": "format", "noise": "noise", "shape": "shape"}.items()
+    }
+    return table.with_columns(
+        body=pl.coalesce(picked["body"], "body"),
+        format=pl.coalesce("format", picked["format"]),
+        noise=picked["noise"],
+        shape=picked["shape"],
+    )
 
 
 def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:

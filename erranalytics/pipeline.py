@@ -83,12 +83,12 @@ def run(
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
     blocks = ahead(sources.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes))
-    return ahead(_batches(blocks, state=state, formats=formats, rules=rules, memo=memo))
+    # Parsing runs in a thread; judging, which needs no state, in the caller's: the two weigh about the same.
+    for batch in ahead(_parsed(blocks, state=state, formats=formats)):
+        yield replace(batch, events=judge(batch.events, rules=rules, memo=memo))
 
 
-def _batches(
-    blocks: Iterable[Block], *, state: State, formats: FormatBook, rules: Rulebook, memo: Memo
-) -> Iterator[Batch]:
+def _parsed(blocks: Iterable[Block], *, state: State, formats: FormatBook) -> Iterator[Batch]:
     for block in blocks:
         lines = block.lines if state.rest is None else pl.concat([state.rest, block.lines])
         framed = framing.frame(lines, wrapper=state.wrapper, book=formats, is_last=block.digest is not None)
@@ -97,11 +97,11 @@ def _batches(
         state = replace(
             state, clock=clock, session=session, rest=framed.rest, line_no=state.line_no + block.lines.height
         )
-        yield Batch(judge(events, rules=rules, memo=memo).with_columns(numbers), framed.rejects, block, state)
+        yield Batch(events.with_columns(numbers), framed.rejects, block, state)
 
 
 def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
-    """Add VERDICTS to EVENTS; texts and messages are looked at once each."""
+    """Add VERDICTS to EVENTS (and keep further columns); texts and messages are looked at once each."""
     texts = events.select(pl.col("text").unique())
     verdicts = texts.hstack(classify_texts(texts["text"], book=rules, memo=memo)).cast({"confidence": pl.String})
     messages = events.select(pl.col("message").unique())
@@ -114,7 +114,7 @@ def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) ->
     judged = events.join(known, on="text", how="left", maintain_order="left").join(
         messages, on="message", how="left", nulls_equal=True, maintain_order="left"
     )
-    return judged.select([*schema.EVENTS.names(), *schema.VERDICTS.names()])
+    return judged.select([*events.columns, *schema.VERDICTS.names()])
 
 
 def ahead(items: Iterable[T], *, depth: int = 1) -> Iterator[T]:

@@ -29,3 +29,14 @@ def test_a_broken_sample_is_found() -> None:
     gin = BOOK.by_name["gin"].model_copy(update={"sample": BOOK.by_name["slog-text"].sample})
     broken = lineformats.FormatBook([gin if item.name == "gin" else item for item in BOOK.formats], "x")
     assert any(fault.startswith("formats/gin.toml: ") for fault in lineformats.check(broken))
+
+
+def test_few_and_many_bodies_are_recognised_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways through the formats give the same answer for every sample."""
+    units = [(BOOK.by_name[name].units or (None,))[0] for name, _ in SAMPLES]
+    frame = pl.DataFrame({"body": [line for _, line in SAMPLES], "unit": units}, schema_overrides={"unit": pl.String})
+    few = BOOK.recognise(frame)
+    monkeypatch.setattr(lineformats, "FEW", 0)
+    many = BOOK.recognise(frame)
+    assert many.height == few.height == len(SAMPLES)
+    assert few.sort("body", "unit").equals(many.sort("body", "unit"))
