@@ -30,7 +30,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed ## ingest sample_logs into an embedded store and print the main reports
 	@mkdir -p build && rm -f $(DEMO_DB) $(DEMO_DB).wal
 	@$(BIN)/erranalytics ingest sample_logs/server sample_logs/client --db $(DEMO_DB)
-	@for name in error-frequency streaming-failures oom-incidents overview; do \
+	@export COLUMNS=$${COLUMNS:-100}; for name in error-frequency streaming-failures oom-trend overview; do \
 		echo && echo "== $$name ==" && $(BIN)/erranalytics report $$name --db $(DEMO_DB) 2>/dev/null || exit 1; \
 	done
 	@echo && echo "the store: $(DEMO_DB); more reports: $(BIN)/erranalytics report --list"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -283,10 +284,13 @@ def write_catalogue(reports: Sequence[Mapping[str, Any]], *, format: str, out: B
 
 
 def terminal_width(output: str | None) -> int | None:
-    """Columns of the terminal that standard output is; None when it is none, or when a file is written."""
-    if output is not None or not sys.stdout.isatty():
+    """Columns of the terminal, or what ``COLUMNS`` says; None when output goes elsewhere: then nothing is wrapped."""
+    if output is not None:
         return None
-    return shutil.get_terminal_size().columns
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size().columns
+    wanted = os.environ.get("COLUMNS", "")
+    return int(wanted) if wanted.isdigit() and int(wanted) >= 40 else None
 
 
 @contextmanager
