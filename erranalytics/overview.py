@@ -90,7 +90,8 @@ def _rates(rates: Sequence[Mapping[str, Any]], *, hidden: int, width: int) -> li
             ("  " + pad(names[one["metric"]], 28) + now.ljust(26) + then.ljust(10) + (one["trend"] or "")).rstrip()
         )
         notes = []
-        if one["rate"] is not None:
+        # A lower bound has no interval: what is not observable may have failed too.
+        if one["rate"] is not None and not (one["metric"] == "streams_failed" and hidden):
             notes.append(f"95 % interval {percent(one['rate_low'])[:-2]}–{percent(one['rate_high'])}")
         if one["metric"] == "streams_failed" and hidden:
             notes.append(f"{hidden:,} {plural(hidden, 'stream')} logged as 200: their end is not observable")

@@ -5,7 +5,7 @@
 -- part     = true
 -- common   = ["since", "until", "host", "min_count"]
 -- columns  = [
---   {name = "metric", type = "varchar", meaning = "requests_failed, streams_failed (of those not cancelled), oom_incidents (no denominator)"},
+--   {name = "metric", type = "varchar", meaning = "requests_failed, streams_failed (of those not cancelled), oom_incidents (no denominator, without warnings)"},
 --   {name = "bad_count", type = "bigint", meaning = "Numerator"},
 --   {name = "all_count", type = "bigint", meaning = "Denominator"},
 --   {name = "rate", type = "double", unit = "share", meaning = "bad_count of all_count; empty below --min-count"},
@@ -26,7 +26,7 @@ happenings as (
     union all select 'streams_failed', r.ts_end, r.session_id, r.stream_outcome in ('failed_before_first_byte', 'failed_mid_stream', 'truncated')
     from streams as r where r.stream_outcome <> 'cancelled_by_client'
     union all select 'oom_incidents', i.first_ts, i.session_id, true from incidents as i
-    inner join causes as c on c.code = i.code and c.category = 'memory'
+    inner join causes as c on c.code = i.code and c.category = 'memory' and i.severity <> 'warning'  -- a partial offload is no OOM
 ),
 timed as (
     select h.metric, h.bad, coalesce(h.ts < b.since, false) as earlier
