@@ -122,8 +122,10 @@ def ingest(
                 fail(name)  # type: ignore[arg-type]  # expand gives a name or a fault
                 continue
             on_source(source.uri)
-            result = loads.load(connection, source, options)
-            sources.discard(source)
+            try:
+                result = loads.load(connection, source, options)
+            finally:
+                sources.discard(source)
             results.append(result)
             on_result(result)
     finally:

@@ -201,7 +201,7 @@ class Rulebook(BaseModel):
 
 
 def load(extra_dirs: Sequence[Path] = ()) -> Rulebook:
-    """Read the shipped rules and those of ``extra_dirs`` (same layout: ``<family>/<name>.toml``).
+    """Read the shipped rules and those of ``extra_dirs`` (``<family>/<name>.toml`` or ``<name>.toml``).
 
     Rules of extra folders are tried first within their family; families that are not declared come first of all.
 
@@ -251,7 +251,11 @@ def _read_taxonomy(path: Path) -> dict[str, Cause]:
 def _read_folder(
     folder: Path, *, causes: Mapping[str, Cause], known: tuple[str, ...] | None, faults: list[str]
 ) -> Iterator[Rule]:
-    for path in sorted(folder.glob("*/*.toml")):
+    if not folder.is_dir():
+        faults.append(f"{folder}: there is no such folder of rules")
+    # A folder of a user may be one family without folders in it.
+    loose = [] if known is not None else sorted(folder.glob("*.toml"))
+    for path in [*loose, *sorted(folder.glob("*/*.toml"))]:
         family = path.parent.name
         if known is not None and family not in known:
             faults.append(f"{path}:1: family '{family}' is not declared in families.toml{nearest(family, known)}")

@@ -41,7 +41,8 @@ _CONTROL = bytes(set(range(1, 32)) - {7, 8, 9, 10, 12, 13, 27})
 class Source:
     """One input: where it is, how its bytes become text.
 
-    ``mtime`` is None for what has no file: standard input and pasted text. ``byte_size`` is the size on disk.
+    ``mtime`` is None for what has no file: standard input, pipes and pasted text; ``path`` is then a temporary
+    file, see ``discard``. ``byte_size`` is the size on disk.
     """
 
     uri: str
@@ -83,7 +84,7 @@ def _open(path: Path, compression: str) -> BinaryIO:
 def total_bytes(paths: Sequence[str]) -> int | None:
     """Bytes on disk of all inputs, for progress; None when one of them is standard input."""
     names = [name for name in expand(paths) if isinstance(name, str)]
-    return None if "-" in names else sum(os.path.getsize(name) for name in names)
+    return None if any(not os.path.isfile(name) for name in names) else sum(map(os.path.getsize, names))
 
 
 def expand(paths: Sequence[str]) -> Iterator[str | InputError]:
@@ -118,7 +119,21 @@ def open_source(name: str) -> Source:
         InputError: it cannot be opened, is damaged, or is no text.
     """
     try:
-        path = _spool(sys.stdin.buffer) if name == "-" else Path(name)
+        given = Path(name)
+        is_file = name != "-" and (given.is_file() or not given.exists())
+        path = given if is_file else _spool(name)
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    try:
+        return _look(name, path, is_file=is_file)
+    except InputError:
+        if not is_file:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _look(name: str, path: Path, *, is_file: bool) -> Source:
+    try:
         info = path.stat()
         with path.open("rb") as handle:
             magic = handle.read(2)
@@ -126,10 +141,7 @@ def open_source(name: str) -> Source:
         with _open(path, compression) as stream:
             sample, damage = _take(stream, SAMPLE_BYTES)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(
-            f"cannot be read: {reason}", location=name, hint="Check the path and its permissions."
-        ) from None
+        raise _unreadable(name, error) from None
     if damage is not None and not sample:
         raise InputError(
             "is a damaged gzip archive, nothing of it can be read", location=name, hint="Fetch or copy it again."
@@ -139,8 +151,13 @@ def open_source(name: str) -> Source:
         raise InputError(
             "is not a text log, it looks like a binary file", location=name, hint="Name a log file of Ollama."
         )
-    mtime = None if name == "-" else datetime.fromtimestamp(info.st_mtime, tz=UTC)
+    mtime = datetime.fromtimestamp(info.st_mtime, tz=UTC) if is_file else None
     return Source(name, path, encoding, compression, mtime, info.st_size, sample)
+
+
+def _unreadable(name: str, error: OSError) -> InputError:
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"cannot be read: {reason}", location=name, hint="Check the path and its permissions.")
 
 
 def _take(stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
@@ -162,11 +179,14 @@ def _take(stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
     return b"".join(parts), None
 
 
-def _spool(stream: BinaryIO) -> Path:
-    """Standard input is kept in a temporary file: its identity is known only at its end."""
-    spool = tempfile.NamedTemporaryFile(prefix="erranalytics-stdin-", delete=False)  # noqa: SIM115 - outlives this block
-    with spool:
-        shutil.copyfileobj(stream, spool, 1 << 20)
+def _spool(name: str) -> Path:
+    """Standard input or a pipe as a temporary file: its identity is known only at its end."""
+    with tempfile.NamedTemporaryFile(prefix="erranalytics-input-", delete=False) as spool:
+        if name == "-":
+            shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
+        else:
+            with Path(name).open("rb") as stream:
+                shutil.copyfileobj(stream, spool, 1 << 20)
     return Path(spool.name)
 
 
@@ -179,8 +199,8 @@ def from_bytes(data: bytes) -> Source:
 
 
 def discard(source: Source) -> None:
-    """Remove the temporary file of standard input."""
-    if source.uri == "-":
+    """Remove the temporary file of an input that has no file of its own."""
+    if source.mtime is None:
         source.path.unlink(missing_ok=True)
 
 
