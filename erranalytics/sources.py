@@ -273,16 +273,17 @@ def read(source: Source, *, start: int = 0, first_line: int = 1, block_bytes: in
             chunk, damage = _take(stream, block_bytes)
             if damage is not None:
                 note = f"the input ends early: {damage}"
+            at_end = len(chunk) < block_bytes
             digest.update(chunk)
             position += len(chunk)
-            text = decoder.decode(chunk, not chunk).encode() if decoder else chunk
-            whole, carry = _split(carry + text if carry else text, at_end=not chunk)
-            if whole or not chunk:
+            text = decoder.decode(chunk, at_end).encode() if decoder else chunk
+            whole, carry = _split(carry + text if carry else text, at_end=at_end)
+            if whole or at_end:
                 lines = to_lines(whole, first_line=line_no)
                 line_no += lines.height
                 end = position - (len(carry) if decoder is None else 0)
-                yield Block(lines, end, None if chunk else digest.hexdigest(), note)
-            if not chunk:
+                yield Block(lines, end, digest.hexdigest() if at_end else None, note)
+            if at_end:
                 return
 
 

@@ -35,7 +35,7 @@ said as (
         max(text) filter (where what = 'on') || '/' || max(text) filter (where what = 'of') as layers from numbered group by incident_id),
 loads_near as (  -- the last load begun before the root record; another model's load says nothing
     select i.incident_id, l.*, row_number() over (partition by i.incident_id order by l.load_seq desc) as nearness
-    from incidents as i inner join model_loads as l on l.source_id = i.source_id and l.session_id = i.session_id
+    from incidents as i inner join causes as c on c.code = i.code and c.category = 'memory' inner join model_loads as l on l.source_id = i.source_id and l.session_id = i.session_id
       and l.first_event_id <= i.root_event_id and (l.model is null or i.models[1] is null or l.model = any(i.models))
 ),
 numbers as (
