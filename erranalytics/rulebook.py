@@ -103,7 +103,7 @@ class Rule(BaseModel):
     differ: tuple[str, str] | None = None
     remedy: str | None = None
     example: tuple[Example, ...] = Field(min_length=1)
-    counterexample: tuple[Counterexample, ...] = ()
+    counterexample: tuple[Counterexample, ...] = Field(min_length=1)
     family: str
     path: str
 

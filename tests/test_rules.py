@@ -73,6 +73,7 @@ def test_hash_follows_the_content(tmp_path: Path) -> None:
     (folder / "flux-burst.toml").write_text(
         'code = "UNK009"\nname = "flux-burst"\nliterals = ["flux burst"]\npattern = "flux burst"\n'
         'references = ["https://example.org/1"]\n[[example]]\nline = "flux burst"\n'
+        '[[counterexample]]\nline = "no flux"\nwhy = "nothing burst"\n'
     )
     more = rulebook.load([tmp_path])
     assert rulebook.load().hash == BOOK.hash
