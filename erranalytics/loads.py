@@ -89,7 +89,7 @@ class Options:
 
 def load(connection: duckdb.DuckDBPyConnection, source: Source, options: Options) -> LoadResult:
     """Ingest one source into a store opened for writing: all of it, its new tail, or nothing when it is known."""
-    known = find_known(connection, source)
+    known = find_known(connection, source, host=options.host)
     start = int(known["byte_count"]) if known else 0
     if known and source.compression == "none" and source.byte_size == start:
         options.on_bytes(start)
@@ -114,12 +114,30 @@ def load(connection: duckdb.DuckDBPyConnection, source: Source, options: Options
         return _result(connection, source, ids, totals, last, status="grown" if known else "new")
 
 
-def find_known(connection: duckdb.DuckDBPyConnection, source: Source) -> dict[str, Any] | None:
-    """The stored source whose bytes are a prefix of this one, the longest of them."""
-    sample = source.sample[: sources.HEAD_BYTES]
-    sql = """select source_id, wrapper, encoding, host, byte_count, content_digest, resume_state from sources
-             where head_digest = ? or byte_count < ? order by byte_count desc"""
-    candidates = store.rows(connection, sql, [sources.head_digest(sample), sources.HEAD_BYTES])
+def find_known(
+    connection: duckdb.DuckDBPyConnection, source: Source, *, host: str | None = None
+) -> dict[str, Any] | None:
+    """The stored source whose bytes are a prefix of this one, the longest of them.
+
+    A few lines without a date are no identity: there only the same content or the same name counts.
+    Under another ``host`` label the same bytes are another source.
+    """
+    head = source.sample[: sources.HEAD_BYTES]
+    candidates = store.rows(
+        connection,
+        """select source_id, uri, wrapper, encoding, host, byte_count, content_digest, resume_state from sources
+           where (head_digest = $head or byte_count < $least) and coalesce(host = $host, $host is null)
+               and (byte_count >= $least or uri = $uri or byte_count = $size
+                    or resume_state ->> '$.clock.is_dated' = 'true')
+           order by byte_count desc""",
+        {
+            "head": sources.head_digest(head),
+            "least": sources.HEAD_BYTES,
+            "host": host,
+            "uri": source.uri,
+            "size": len(source.sample),
+        },
+    )
     if not candidates:
         return None
     digests = sources.prefix_digests(source, [int(row["byte_count"]) for row in candidates])

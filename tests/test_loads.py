@@ -106,6 +106,22 @@ def test_other_content_of_the_same_name_is_another_source(
     assert connection.execute("select count(*) from sources").fetchall() == [(2,)]
 
 
+def test_a_few_common_lines_are_no_identity(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """A file of one line is not taken for the beginning of every log that starts with that line."""
+    load(connection, write(tmp_path / "a.log", "nohup: ignoring input\n"))
+    assert load(connection, write(tmp_path / "b.log", "nohup: ignoring input\n" + START)).status == "new"
+    assert load(connection, write(tmp_path / "c.log", "nohup: ignoring input\n")).status == "known"
+    assert load(connection, write(tmp_path / "a.log", "nohup: ignoring input\n" + LOAD)).status == "grown"
+
+
+def test_two_hosts_that_print_the_same_stay_two(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """The host label is part of the identity of a source."""
+    path = write(tmp_path / "a.log", START)
+    assert [load(connection, path, host=host).status for host in ("a", "b", "a")] == ["new", "new", "known"]
+    hosts = connection.execute("select distinct host from events order by host").fetchall()
+    assert hosts == [("a",), ("b",)]
+
+
 def test_failed_load_leaves_nothing(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

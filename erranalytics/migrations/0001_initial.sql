@@ -26,7 +26,7 @@ create table sources (
 );
 comment on table sources is 'One row per input, identified by its content';
 comment on column sources.source_id is 'Number of the source, in order of first ingest';
-comment on column sources.uri is 'Path as it was given, or - for standard input; the newest name when the same content came under several';
+comment on column sources.uri is 'Path as it was given when lines were last added, or - for standard input';
 comment on column sources.wrapper is 'What wraps the lines of Ollama: journald-short, journald-short-iso, journald-short-precise, journald-json, plain';
 comment on column sources.host is 'Host named by the wrapper or by --host; NULL when neither is known';
 comment on column sources.unit is 'systemd unit or syslog identifier named by the wrapper';
