@@ -28,7 +28,7 @@ import polars as pl
 from erranalytics import schema
 from erranalytics.errors import InputError
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 12 << 20
 HEAD_BYTES = 4096
 SAMPLE_BYTES = 1 << 18
 SPOOL_BYTES = 64 << 20

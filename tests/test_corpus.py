@@ -41,8 +41,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_every_line_is_accounted_for(corpus_db: Path, corpus: duckdb.DuckDBPyConnection) -> None:
     """Lines in equal lines of events plus rejects, for each source; server logs have known formats."""
     assert set(ea.report("data-quality", db=corpus_db)["accounted"]) == {"yes"}
-    sql = """select sum(line_count) filter (where format <> 'unknown') / sum(line_count)
-             from events inner join sources using (source_id) where uri like '%/server/%' and format <> 'foreign'"""
+    sql = """select sum(e.line_count) filter (where format <> 'unknown') / sum(e.line_count)
+             from events as e inner join sources using (source_id) where uri like '%/server/%' and format <> 'foreign'"""
     share = corpus.execute(sql).fetchall()[0][0]
     assert share >= 0.97
 
