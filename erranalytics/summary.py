@@ -45,7 +45,9 @@ def _source_line(one: LoadResult) -> str:
     if one.status == "grown":
         facts.append("grown, only the tail was read")
     if one.unknown_count:
-        facts.append(f"{one.unknown_count:,} lines of no known format")
+        facts.append(f"{one.unknown_count:,} {plural(one.unknown_count, 'line')} of no known format")
+    if one.unknown_count * 2 > one.line_count:
+        facts.append("most of it was not understood: what stands around the lines may be of another program")
     if one.note:
         facts.append(one.note)
     return f"{name}: " + ", ".join(facts)
