@@ -4,7 +4,8 @@
 
 Each program is started as a whole process; time, processor time and peak memory come from the kernel
 (``wait4``). lnav opens the file headless with the format beside this script and answers one count by status;
-erranalytics reads, classifies, stores and derives. Without lnav on the path its row is left out.
+erranalytics reads, classifies, stores and derives. Without lnav on the path its row is left out. Then the same
+file is ingested again, unchanged and grown by a megabyte.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+MORE_BYTES = 1 << 20
 QUERY = ";select sc_status, count(*) from ollama_journal_log group by sc_status"
 
 
@@ -82,6 +84,16 @@ def main() -> None:
                 (work / "bench.duckdb").unlink(missing_ok=True)
                 runs[name].append(measure(command, env))
         size = (work / "bench.duckdb").stat().st_size
+        command, env = compared["erranalytics"]
+        again = measure(command, env)
+        with file.open("rb") as stream:
+            stream.seek(-MORE_BYTES, os.SEEK_END)
+            stream.readline()
+            more = stream.read()
+        if not args.file:
+            with file.open("ab") as stream:
+                stream.write(more)
+            grown = measure(command, env)
         print(f"{file.stat().st_size / 1e6:.0f} MB, {args.runs} runs in turns, {os.cpu_count()} cores, medians")
         for name, seen in runs.items():
             wall, cpu = statistics.median(r.wall_s for r in seen), statistics.median(r.cpu_s for r in seen)
@@ -93,6 +105,9 @@ def main() -> None:
             print(
                 f"erranalytics / lnav: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}"
             )
+        print(f"the same file again: {again.wall_s:.2f} s, {again.peak_mib:.0f} MiB peak")
+        if not args.file:
+            print(f"grown by {len(more) / 1e6:.1f} MB: {grown.wall_s:.2f} s, {grown.peak_mib:.0f} MiB peak")
         print(f"store: {size / 1e6:.0f} MB, {100 * size / file.stat().st_size:.0f} % of the text")
 
 

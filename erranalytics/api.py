@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erranalytics.errors import ErranalyticsError, InputError, UsageError
+from erranalytics.errors import ErranalyticsError, InputError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
     from erranalytics.explaining import Explanation
+    from erranalytics.intake import Watch
     from erranalytics.loads import LoadResult
+    from erranalytics.places import Place
 
 DEFAULT_WAIT_S = 5.0
+COUNTS = (
+    *("byte_count", "line_count", "event_count", "error_count", "incident_count"),
+    *("reject_count", "unknown_count", "duplicate_count"),
+)
+
+_TOLD = ("uri", "status", "wrapper", "encoding", "host", "versions", *COUNTS, "note")
 
 _CLASSIFY_SQL = """
 select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
@@ -44,15 +52,18 @@ class Ingested:
     faults: tuple[ErranalyticsError, ...]
     seconds: float
 
+    def total(self, count: str) -> int:
+        """The sum of a count over all sources, such as ``line_count``."""
+        return sum(getattr(one, count) for one in self.results)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
-        from dataclasses import asdict
-
         faults = [{"location": fault.location, "message": fault.message, "hint": fault.hint} for fault in self.faults]
         return {
             "db": str(self.db),
             "seconds": round(self.seconds, 3),
-            "sources": [asdict(one) for one in self.results],
+            "totals": {"source_count": len(self.results), **{name: self.total(name) for name in COUNTS}},
+            "sources": [{name: getattr(one, name) for name in _TOLD} for one in self.results],
             "faults": faults,
         }
 
@@ -65,72 +76,81 @@ def resolve_db(db: str | Path | None) -> Path:
 
 
 def ingest(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path] = (),
     *,
     db: str | Path | None = None,
+    journal: str | Sequence[str] = (),
+    journal_directory: str | Path | None = None,
     tz: str | None = None,
+    year: int | None = None,
     host: str | None = None,
     wrapper: str | None = None,
     rules_dir: Sequence[Path] = (),
     wait_s: float = DEFAULT_WAIT_S,
-    on_source: Callable[[str], None] = lambda uri: None,
-    on_bytes: Callable[[int], None] = lambda count: None,
-    on_result: Callable[[LoadResult], None] = lambda result: None,
-    on_fault: Callable[[ErranalyticsError], None] = lambda fault: None,
+    on_wait: Callable[[str], None] = lambda text: None,
+    watch: Watch | None = None,
 ) -> Ingested:
-    """Read files, folders, globs and ``-`` into a store, each exactly once.
+    """Read files, folders, globs, ``-`` and the journal into a store, each record exactly once.
 
     Args:
         paths: what to read.
         db: the store; see ``resolve_db``.
+        journal: systemd units whose entries to read from the journal, from where the last call ended.
+        journal_directory: a copied journal (``/var/log/journal`` of another machine) instead of that of this one.
         tz: zone of stamps that name none, where the log holds no evidence (IANA name; default: the machine's).
-        host: label for logs whose wrapper names no host.
+        year: year of the first stamp without one.
+        host: label of the machine; it wins over the name in the log, and records under one label are counted once.
         wrapper: what stands around the lines, instead of detecting it.
         rules_dir: folders with further rules.
         wait_s: how long to wait for a store that another process writes.
-        on_source, on_bytes, on_result, on_fault: told as things happen.
+        on_wait: told once whom it waits for.
+        watch: told as things happen, see ``intake.Watch``.
+
+    Returns:
+        What was done; inputs that could not be read are its ``faults``.
 
     Raises:
+        UsageError: no such zone or format.
         StoreError: the store cannot be used.
         RuleError: a rule file is wrong.
     """
     import time
+    from contextlib import closing
 
-    from erranalytics import lineformats, loads, rulebook, sources, store
+    from erranalytics import intake, lineformats, loads, rulebook, store
+    from erranalytics.journal import Journal
 
     began = time.monotonic()
     path, zone = resolve_db(db), local_zone(tz)
     rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
     check_wrapper(wrapper)
-    options = loads.Options(formats, rules, default_tz=zone, host=host, wrapper=wrapper, on_bytes=on_bytes)
-    results: list[LoadResult] = []
-    faults: list[ErranalyticsError] = []
+    folder = Path(journal_directory).resolve() if journal_directory else None
+    units = [journal] if isinstance(journal, str) else journal
+    for unit in units:
+        if Path(unit).is_file():
+            raise UsageError(f"{unit} is a file, not a unit of the journal", hint="Put paths before --journal.")
+    options = loads.Options(formats, rules, default_tz=zone, year=year, host=host, wrapper=wrapper)
+    with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
+        taken = intake.Intake(connection, options, watch or intake.Watch())
+        for unit in units:
+            taken.take_journal(Journal(unit, folder))
+        taken.take([str(one) for one in paths])
+    return Ingested(path, tuple(taken.results), tuple(taken.faults), time.monotonic() - began)
 
-    def fail(fault: ErranalyticsError) -> None:
-        faults.append(fault)
-        on_fault(fault)
 
-    connection = store.open_store(path, wait_s=wait_s)
-    try:
-        for name in sources.expand([str(one) for one in paths]):
-            try:
-                source = sources.open_source(name) if isinstance(name, str) else None
-            except InputError as fault:
-                fail(fault)
-                continue
-            if source is None:
-                fail(name)  # type: ignore[arg-type]  # expand gives a name or a fault
-                continue
-            on_source(source.uri)
-            try:
-                result = loads.load(connection, source, options)
-            finally:
-                sources.discard(source)
-            results.append(result)
-            on_result(result)
-    finally:
-        connection.close()
-    return Ingested(path, tuple(results), tuple(faults), time.monotonic() - began)
+def find_logs() -> tuple[Place, ...]:
+    """The places where Ollama logs on this system, with what there is of them.
+
+    Raises:
+        UsageError: there is nothing in any of them.
+    """
+    from erranalytics import places
+
+    found = places.look()
+    if not any(place.paths or place.unit for place in found):
+        looked = [place.told() for place in found]
+        raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, places.advice(found)]))
+    return found
 
 
 def local_zone(tz: str | None) -> str:
@@ -168,7 +188,7 @@ def check_wrapper(wrapper: str | None) -> None:
     """
     from erranalytics import wrappers
 
-    if wrapper is not None and wrapper not in wrappers.names():
+    if wrapper is not None and not set(wrapper.split("+")) <= set(wrappers.names()):
         raise UsageError(f"there is no input format {wrapper!r}", hint="formats: " + ", ".join(wrappers.names()))
 
 
@@ -227,7 +247,9 @@ def classify_source(
         connection.close()
 
 
-def connect(db: str | Path | None = None, *, wait_s: float = DEFAULT_WAIT_S) -> duckdb.DuckDBPyConnection:
+def connect(
+    db: str | Path | None = None, *, wait_s: float = DEFAULT_WAIT_S, on_wait: Callable[[str], None] = lambda text: None
+) -> duckdb.DuckDBPyConnection:
     """A read-only DuckDB connection to a store, views ready, times in UTC.
 
     Raises:
@@ -235,7 +257,20 @@ def connect(db: str | Path | None = None, *, wait_s: float = DEFAULT_WAIT_S) -> 
     """
     from erranalytics import store
 
-    return store.open_read_only(resolve_db(db), wait_s=wait_s)
+    return _patiently(store.open_read_only, resolve_db(db), wait_s=wait_s, on_wait=on_wait)
+
+
+def _patiently(
+    opening: Callable[..., duckdb.DuckDBPyConnection], path: Path, *, wait_s: float, on_wait: Callable[[str], None]
+) -> duckdb.DuckDBPyConnection:
+    """Open a store; when another process holds it, say once for whom it waits, and wait."""
+    try:
+        return opening(path)
+    except StoreLockedError as fault:
+        if wait_s <= 0:
+            raise
+        on_wait(f"{fault.message}: waiting up to {wait_s:g} s")
+        return opening(path, wait_s=wait_s)
 
 
 def report(name: str = "overview", *, db: str | Path | None = None, **params: object) -> pl.DataFrame:
@@ -300,29 +335,32 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
 
 
 def _look_at(name: str) -> dict[str, Any]:
-    from erranalytics import lineformats, pipeline, rulebook, sources
+    from erranalytics import intake, lineformats, pipeline, rulebook, sources, wrappers
     from erranalytics.classifying import Memo
 
     try:
-        source = sources.open_source(name)
+        source = intake.opened(name)
     except InputError as fault:
         return {"file": name, "fault": str(fault)}
     state = pipeline.first_state(source, default_tz=local_zone(None))
     batch = next(
         pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None
     )
+    state = batch.state if batch else state
     counts = (
         batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False])
         if batch
         else None
     )
+    evidence = wrappers.evidence(source.text_sample())
     sources.discard(source)
     return {
         "file": name,
         "compression": source.compression,
         "encoding": source.encoding,
-        "wrapper": state.wrapper,
-        "server_zone_seconds_east": state.clock.zone_s,
+        "wrapper": state.wrapping.wrapper,
+        "carried_by": [f"{form}: {count:,} of {seen:,} lines" for form, count, seen in evidence],
+        "server_zone_seconds_east": state.clock.own.seconds,
         "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True))
         if counts is not None
         else {},

@@ -12,7 +12,7 @@ import click
 
 from erranalytics import __version__, diagnostics
 from erranalytics.diagnostics import ExitCode
-from erranalytics.errors import ErranalyticsError, UsageError
+from erranalytics.errors import ErranalyticsError
 
 EPILOG = "Exit codes:\n\n\b\n" + diagnostics.describe_exit_codes()
 
@@ -70,7 +70,7 @@ def main() -> None:
     """Why does Ollama fail? Ingest its logs, ask for reports.
 
     \b
-    journalctl -u ollama -a -o json | erranalytics ingest -
+    erranalytics ingest
     erranalytics report
     erranalytics explain 'cudaMalloc failed: out of memory'
     """
@@ -78,33 +78,58 @@ def main() -> None:
 
 @main.command()
 @click.argument("paths", nargs=-1, metavar="[PATH|-]...")
+@click.option(
+    "--journal",
+    is_flag=False,
+    flag_value="ollama",
+    multiple=True,
+    metavar="[UNIT]",
+    help="Read the journal of systemd from where the last call ended; UNIT is ollama unless named.",
+)
+@click.option(
+    "--journal-directory", metavar="DIR", help="A copied journal, such as var/log/journal of another machine."
+)
 @db_option
 @wait_option
 @rules_option
 @click.option("--format", "wrapper", metavar="NAME", help="What stands around the lines, instead of detecting it.")
-@click.option("--host", metavar="NAME", help="Label for logs that name no host.")
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="Label of the machine: records under one label are counted once, however they arrive.",
+)
 @click.option("--tz", metavar="ZONE", help="Zone of stamps that name none, where the log holds no evidence.")
+@click.option(
+    "--year", type=click.IntRange(1970, 9999), metavar="YEAR", help="Year of the first stamp that names none."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @guarded
-def ingest(paths: tuple[str, ...], db: str | None, as_json: bool, **options: Any) -> int:  # noqa: FBT001 - click passes flags by name
-    """Read logs into the store: files, folders, globs, - for standard input.
+def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **options: Any) -> int:  # noqa: FBT001 - click passes flags by name
+    """Read logs into the store: files, folders, globs, - for standard input, the journal.
 
-    The same bytes again add nothing; a grown file adds its tail.
+    Without a path it looks where Ollama logs on this machine. The same bytes again add nothing, a grown file adds its
+    tail, and a record that arrives in two ways is counted once.
 
     \b
-    erranalytics ingest server.log
-    erranalytics ingest /var/log/ollama --host gpu01
+    erranalytics ingest
+    erranalytics ingest --journal
+    erranalytics ingest server.log /var/log/ollama --host gpu01
+    erranalytics ingest /tmp/ollama-request-logs-477539427
     journalctl -u ollama -o short | erranalytics ingest -
+    docker logs ollama 2>&1 | erranalytics ingest -
     """
-    from erranalytics import api, render, sources, summary
+    from erranalytics import api, intake, render, summary
 
-    if not paths:
-        raise UsageError(
-            "nothing to read",
-            hint="erranalytics ingest PATH...\njournalctl -u ollama -a -o json | erranalytics ingest -",
-        )
-    with diagnostics.progress(sources.total_bytes(paths)) as bar:
-        done = api.ingest(paths, db=db, on_fault=diagnostics.error, on_source=bar.file, on_bytes=bar.advance, **options)
+    if not paths and not journal and not options["journal_directory"]:
+        found = api.find_logs()
+        diagnostics.note("\n".join(place.told() for place in found))
+        paths = tuple(path for place in found for path in place.paths)
+        journal = tuple(place.unit for place in found if place.unit)
+    elif options["journal_directory"]:
+        journal = journal or ("ollama",)
+    with diagnostics.progress() as bar:
+        watch = intake.Watch(bar.file, bar.expect, bar.advance, on_fault=diagnostics.error)
+        done = api.ingest(paths, journal=journal, watch=watch, on_wait=diagnostics.note, **options)
     for line in summary.ingest_lines(done):
         diagnostics.note(line)
     if as_json:
@@ -161,7 +186,7 @@ def report(
     params = reports.parameters(chosen)
     for name in names:
         catalogue.find(name)
-    connection = api.connect(db, wait_s=wait_s)
+    connection = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note)
     results = reports.answer(names, connection=connection, params=params)
     diagnostics.note(f"store: {api.resolve_db(db)}")
     with render.opened(output) as out:
@@ -213,9 +238,9 @@ def classify(path: str, rules_dir: tuple[Path, ...], wrapper: str | None) -> int
     \b
     erranalytics classify server.log | jq 'select(.is_error)'
     """
-    from erranalytics import api, render, sources
+    from erranalytics import api, intake, render, sources
 
-    source = sources.open_source(path)
+    source = intake.opened(path)
     try:
         for frame in api.classify_source(source, rules_dir=rules_dir, wrapper=wrapper):
             render.write_frame(frame, out=sys.stdout.buffer)
@@ -239,7 +264,7 @@ def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None
     """
     from erranalytics import api, render, reports
 
-    connection = api.connect(db, wait_s=wait_s)
+    connection = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note)
     result = reports.ask(query, connection=connection)
     with render.opened(output) as out:
         render.write(

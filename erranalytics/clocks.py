@@ -1,4 +1,4 @@
-"""The three clocks of a log: Ollama's own stamps, the wrapper's stamps, and stamps without zone or year.
+"""The clocks of a log: Ollama's own stamps, the wrapper's stamps, and stamps without zone or year.
 
 ``ts`` is always UTC; ``ts_source`` says which clock gave it. What one batch learns of zones and years goes to
 the next in a ``Clock``.
@@ -6,192 +6,331 @@ the next in a ``Clock``.
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from erranalytics import schema, timestamps
+from erranalytics import schema, stamps, timestamps, years, zones
+from erranalytics.zones import Zone
 
 GO_TIME = "%Y/%m/%d %H:%M:%S"
 
-_SLOG_STAMP = re.compile(r"time=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d) level=")
-_NAIVE_STAMP = re.compile(r"(?:\[GIN\] |^)(\d{4}/\d\d/\d\d)(?: -)? (\d\d:\d\d:\d\d)", re.MULTILINE)
-_SHORT_STAMP = r"^([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d+)? .*?"
+_SLOG = r"time=(?P<own>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) level="
+_LOCAL = r"(?:\[GIN\] |[:|\"=] ?|^)(?P<date>\d{4}/\d\d/\d\d) (?:- )?(?P<time>\d\d:\d\d:\d\d) (?=\||\[Rec|\w+\.go:\d)"
+_OUTER = r"^(?:[^\W\d_]+ )?(?P<outer>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d|\S+ +\d{1,2} \d\d:\d\d:\d\d)\b"
+_CPP = r"\btimestamp\\?\"?[=:](?P<unix>\d{10})\b"
+_UPTIME = r"^\[ *(?P<uptime>\d+\.\d+)[^\]]*\] "
+_LEAP_DAY = r"^ *(?P<month>\d?[^\W\d_]+)\.? 29 \d\d:\d\d:\d\d"
+# How far the line and the wrapper's stamp of it lie apart where they are to prove a zone.
+_SAME_MOMENT_S = 5
+_TOLD_AT_ONCE_S = 60
+_TOLD_SOON_S = 300
+_LEAP, _UNKNOWN = datetime.fromisoformat("2000-02-29"), datetime.fromisoformat("1970-01-01")
+_EXACT = ("journal rfc3339", "journal unix", "journal unix-us", "docker rfc3339")
+_ONE_STAMP = {"local": schema.NAIVE_US, "seconds": pl.Int32(), "since": schema.UTC_US}
+_REBOOT_US = 60 * timestamps.US_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """What is known of the clocks of a source at some line.
 
-    ``zone_s``: zone of the server process, seconds east, from its last slog stamp. ``wrapper_zone_s``: zone
-    in which the wrapper printed its stamps. ``last_ts``: the last time seen, for lines without one.
-    ``year_ts``: a time near this line that has a year; ``is_dated`` when a line gave it, not the file.
-    ``default_tz`` is used where no evidence stands.
+    ``assumed``: the zone where no evidence stands. ``near``: a time that has a year, naive; ``is_dated`` when a line
+    gave it, not the file; ``has_begun`` when it is a time before this line. ``year``: the year given for the first
+    stamp that lacks one. ``file_ts``, ``last_ts``: the times of lines without any stamp. ``own``, ``outer``: the
+    zones of Ollama's stamps and of the wrapper's. ``boot``, ``uptime_us``: when the machine that counts seconds
+    since then was started (null: not known), and the last count.
     """
 
-    default_tz: str
-    year_ts: datetime
+    assumed: str
+    near: datetime
+    file_ts: datetime | None = None
     last_ts: datetime | None = None
-    has_file_time: bool = True
     is_dated: bool = False
-    zone_s: int | None = None
-    wrapper_zone_s: int | None = None
+    has_begun: bool = False
+    year: int | None = None
+    own: Zone = field(default_factory=Zone)
+    outer: Zone = field(default_factory=Zone)
+    boot: datetime | None = None
+    uptime_us: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The clock as JSON values."""
-        return {
-            "default_tz": self.default_tz,
-            "has_file_time": self.has_file_time,
-            "is_dated": self.is_dated,
-            "year_ts": self.year_ts.isoformat(),
-            "last_ts": self.last_ts.isoformat() if self.last_ts else None,
-            "zone_s": self.zone_s,
-            "wrapper_zone_s": self.wrapper_zone_s,
-        }
+        return _as_text(asdict(self))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Clock:
         """The clock from ``as_json``."""
-        last = values["last_ts"]
-        return cls(
-            default_tz=values["default_tz"],
-            has_file_time=values["has_file_time"],
-            is_dated=values["is_dated"],
-            year_ts=datetime.fromisoformat(values["year_ts"]),
-            last_ts=datetime.fromisoformat(last) if last else None,
-            zone_s=values["zone_s"],
-            wrapper_zone_s=values["wrapper_zone_s"],
-        )
+        kept = {name: _as_time(values[name]) for name in ("near", "file_ts", "last_ts", "boot")}
+        told = {name: Zone(**{key: _as_time(one) for key, one in values[name].items()}) for name in ("own", "outer")}
+        return cls(**{**values, **kept, **told})
 
 
-def first_clock(sample: str, *, mtime: datetime | None, default_tz: str) -> Clock:
+def _as_text(values: dict[str, Any]) -> dict[str, Any]:
+    nested = {name: _as_text(value) for name, value in values.items() if isinstance(value, dict)}
+    times = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
+    return {**values, **nested, **times}
+
+
+def _as_time(value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def first_clock(sample: str, *, mtime: datetime | None, default_tz: str, year: int | None = None) -> Clock:
     """The clock at the first line, from evidence in a sample of the source.
 
     The sample is the same however the source is cut, so batches do not change the result.
+
+    Args:
+        sample: the first lines as they are, wrappers included.
+        mtime: the time of the file, if it is one.
+        default_tz: the zone of stamps that name none, where the log holds no evidence.
+        year: the year of the first stamp that has none.
     """
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    clock = Clock(default_tz, mtime or today, has_file_time=mtime is not None)
-    if found := _SLOG_STAMP.search(sample):
-        moment = datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00"))
-        offset = moment.utcoffset() or timedelta()
+    near = (mtime or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
+    clock = Clock(default_tz, near, file_ts=mtime, year=year, outer=_first_outer(sample), boot=_first_boot(sample))
+    slog, local = re.search(_SLOG, sample), re.search(_LOCAL, sample, re.MULTILINE)
+    if slog:
+        moment = datetime.fromisoformat(slog["own"])
+        seconds = int((moment.utcoffset() or timedelta()).total_seconds())
+        utc = moment.astimezone(UTC)
         clock = replace(
-            clock,
-            zone_s=int(offset.total_seconds()),
-            year_ts=moment.astimezone(UTC),
-            last_ts=moment.astimezone(UTC),
-            is_dated=True,
+            clock, near=utc.replace(tzinfo=None), last_ts=utc, is_dated=True, own=Zone(seconds=seconds, since=utc)
         )
-        if both := re.search(_SHORT_STAMP + _SLOG_STAMP.pattern, sample, re.MULTILINE):
-            inner = datetime.fromisoformat(both[2] + both[3].replace("Z", "+00:00")).astimezone(UTC)
-            outer = datetime.strptime(f"{inner.year} {both[1]}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
-            shift = (outer - inner).total_seconds()
-            if abs(shift) < 86_400:
-                clock = replace(clock, wrapper_zone_s=round(shift / 900) * 900)
-    elif found := _NAIVE_STAMP.search(sample):
-        moment = datetime.strptime(f"{found[1]} {found[2]}", GO_TIME).replace(tzinfo=UTC)
-        clock = replace(clock, year_ts=moment, is_dated=True)
+    elif local:
+        moment, zone = _go_time(local), _zone_beside(sample)
+        one = pl.DataFrame({"local": [moment], "seconds": [None], "since": [None]}, schema=_ONE_STAMP)
+        first, _ = zones.to_utc(one, zone=zone, assumed=default_tz)
+        clock = replace(clock, near=moment, last_ts=first[0], is_dated=True, own=zone)
+    elif any(timestamps.MONTHS.get(one.lower()) == "02" for one in re.findall(_LEAP_DAY, sample, re.MULTILINE)):
+        leap = years.begin(_LEAP, near=near, ahead=timedelta(days=1))
+        clock = replace(clock, near=leap, is_dated=True)
     return clock
+
+
+def _first_outer(sample: str) -> Zone:
+    """The zone of the wrapper's local stamps, by the first line that has one and tells its UTC too."""
+    found = re.search(f"{_OUTER}.*?(?:{_SLOG}|{_CPP})", sample, re.MULTILINE)
+    if not found:
+        return Zone()
+    utc = _utc(found)
+    text = pl.DataFrame({"text": [found["outer"]]})
+    dated, day = text.select(timestamps.dated(pl.col("text")), day=timestamps.yearless(pl.col("text"))).row(0)
+    local = dated or (day and years.begin(day, near=utc.replace(tzinfo=None), ahead=years.SET_BACK))
+    return _zone_between(local, utc, within_s=_TOLD_SOON_S)
+
+
+def _utc(found: re.Match[str]) -> datetime:
+    if found["own"]:
+        return datetime.fromisoformat(found["own"]).astimezone(UTC)
+    return datetime.fromtimestamp(int(found["unix"]), UTC)
+
+
+def _zone_beside(sample: str) -> Zone:
+    """The zone of Go's local stamps where no slog line tells it: the C++ server gives seconds since 1970."""
+    for before, after in itertools.pairwise(re.finditer(f"{_LOCAL}|{_CPP}", sample, re.MULTILINE)):
+        if before["date"] and after["unix"]:
+            utc = datetime.fromtimestamp(int(after["unix"]), UTC)
+            zone = _zone_between(_go_time(before), utc, within_s=_SAME_MOMENT_S)
+            if zone.seconds is not None:
+                return zone
+    return Zone()
+
+
+def _zone_between(local: datetime | None, utc: datetime, *, within_s: int) -> Zone:
+    """What ``zones.proven`` says of one line."""
+    one = pl.DataFrame({"local": [local], "utc": [utc]}, schema={"local": schema.NAIVE_US, "utc": schema.UTC_US})
+    seconds = one.select(zones.proven(pl.col("local"), pl.col("utc"), within_s=within_s)).item()
+    return Zone() if seconds is None else Zone(seconds=seconds, since=utc)
+
+
+def _go_time(found: re.Match[str]) -> datetime:
+    return datetime.strptime(f"{found['date']} {found['time']}", GO_TIME)  # noqa: DTZ007 - the zone is what is sought
+
+
+def _first_boot(sample: str) -> datetime | None:
+    """When the machine was started, by the first line that has both a count of seconds and a slog stamp."""
+    found = re.search(_UPTIME + ".*?" + _SLOG, sample, re.MULTILINE)
+    if not found:
+        return None
+    return datetime.fromisoformat(found["own"]).astimezone(UTC) - timedelta(seconds=float(found["uptime"]))
 
 
 def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     """One UTC time per record, from its own stamp, the wrapper's, or the record before.
 
     Args:
-        frame: records in order with ``own_utc``, ``own_naive``, ``zone_s``, ``stamp`` and ``format``.
+        frame: records in order with ``own_utc``, ``own_naive``, ``zone_s``, ``stamp``, ``clock`` and ``format``.
         clock: what is known at the first of them.
 
     Returns:
         The frame with ``ts`` and ``ts_source``, and the clock behind the last record.
     """
-    frame = frame.with_columns(zone=pl.col("zone_s").forward_fill().fill_null(pl.lit(clock.zone_s, dtype=pl.Int32)))
-    local = timestamps.at_offset(pl.col("own_naive"), pl.col("zone"))
-    if frame["zone"].null_count():
-        local = pl.coalesce(local, _assumed(pl.col("own_naive"), clock))
-    own = pl.coalesce("own_utc", local)
-    frame = frame.with_columns(own=own)
-    frame, wrapper_zone = _wrapper_time(frame, clock)
-    name = (
-        pl.when(pl.col("own_utc").is_not_null() & (pl.col("format") == "client-json"))
-        .then(pl.lit("json"))
-        .when(pl.col("own_utc").is_not_null())
+    table, clock = _outer_time(frame, clock)
+    own, clock = _own_time(table, clock)
+    table = table.with_columns(own.alias("own"), format=frame["format"])
+    ts = pl.coalesce("own", "outer_utc")
+    source = (
+        pl.when(pl.col("zone_s").is_not_null())
         .then(pl.lit("slog"))
-        .when(pl.col("format") == "gin")
-        .then(pl.lit("gin+offset"))
-        .otherwise(pl.lit("go-log"))
+        .when(pl.col("own_utc").is_not_null())
+        .then(pl.when(pl.col("format") == "request-dump").then(pl.lit("dump")).otherwise(pl.lit("json")))
+        .when(pl.col("own").is_not_null())
+        .then(pl.when(pl.col("format") == "gin").then(pl.lit("gin+offset")).otherwise(pl.lit("go-log")))
+        .when(pl.col("outer_utc").is_not_null())
+        .then("program")
     )
-    frame = frame.with_columns(
-        ts=pl.coalesce("own", "wrapper_utc"),
-        ts_source=pl.when(pl.col("own").is_not_null())
-        .then(name)
-        .when(pl.col("wrapper_utc").is_not_null())
-        .then(pl.lit("journal")),
-    )
-    start = clock.last_ts or (clock.year_ts if clock.has_file_time else None)
-    missing = "inherited" if clock.last_ts else "file" if clock.has_file_time else "none"
-    seen = pl.col("ts").forward_fill()
+    start = clock.last_ts or clock.file_ts
+    missing = "inherited" if clock.last_ts else "file" if clock.file_ts else "none"
+    seen = ts.forward_fill()
     fallback = pl.when(seen.is_null()).then(pl.lit(missing)).otherwise(pl.lit("inherited"))
-    frame = frame.with_columns(
-        ts=seen.fill_null(pl.lit(start, dtype=schema.UTC_US)), ts_source=pl.coalesce("ts_source", fallback)
+    last = table.select(ts.drop_nulls().last()).item()
+    timed = table.select(ts=seen.fill_null(pl.lit(start, dtype=schema.UTC_US)), ts_source=pl.coalesce(source, fallback))
+    return frame.hstack(timed), replace(clock, last_ts=last or clock.last_ts)
+
+
+def _outer_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
+    """The wrapper's stamp where it is needed.
+
+    Returns:
+        The own stamps and ``outer_utc``, ``program`` that stamped it, ``beside`` (the zone of the own stamp, if both
+        are one moment) and ``is_exact`` (whether that proves it).
+    """
+    place, moment = pl.int_range(pl.len(), dtype=pl.Int64), pl.coalesce(_naive("own_utc"), "own_naive")
+    table = frame.select("own_utc", "own_naive", "zone_s", "stamp", "clock", moment=moment, place=place)
+    table = table.with_columns(
+        near=pl.col("moment").forward_fill(),
+        near_place=pl.when(pl.col("moment").is_not_null()).then("place").forward_fill(),
     )
-    return frame, _next_clock(frame, clock, wrapper_zone)
+    kinds = table.select(pl.col("clock").drop_nulls().unique()).to_series().to_list()
+    steps = table.filter(_is_needed(clock, kinds) & pl.col("stamp").is_not_null())
+    steps = steps.hstack(stamps.read(steps))
+    local, clock = _with_years(steps, clock, table.select("near_place", "near").row(-1))
+    told, clock = _in_zone(steps.with_columns(local), clock)
+    counted, clock = _counted(steps, clock)
+    steps = steps.with_columns(outer_utc=pl.coalesce("utc", told, counted))
+    beside = zones.proven(pl.col("own_naive"), pl.col("outer_utc"), within_s=_TOLD_AT_ONCE_S)
+    program = pl.col("clock").str.extract(r"^(\w+)")
+    steps = steps.select("place", "outer_utc", beside=beside, is_exact=pl.col("clock").is_in(_EXACT), program=program)
+    table = table.select("place", "own_utc", "own_naive", "zone_s")
+    return table.join(steps, on="place", how="left", maintain_order="left"), clock
 
 
-def _wrapper_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int | None]:
-    """The wrapper's stamp as UTC, and the zone it was found to be in."""
-    stamp = pl.col("stamp")
-    if frame["stamp"].null_count() == frame.height:
-        return frame.with_columns(wrapper_utc=pl.lit(None, dtype=schema.UTC_US)), clock.wrapper_zone_s
-    first = str(frame["stamp"].drop_nulls()[0])
-    if first.isdigit():
-        micros = stamp.cast(pl.Int64, strict=False)
-        return frame.with_columns(
-            wrapper_utc=pl.from_epoch(micros, time_unit="us").cast(schema.NAIVE_US).dt.replace_time_zone("UTC")
-        ), clock.wrapper_zone_s
-    if first[:4].isdigit():
-        # %+ wants a colon in the zone, journalctl 252 prints none.
-        colon = stamp.str.replace(r"([+-]\d\d)(\d\d)$", "${1}:${2}")
-        return frame.with_columns(wrapper_utc=timestamps.rfc3339(colon)), clock.wrapper_zone_s
-    return _short_time(frame, clock)
+def _is_needed(clock: Clock, kinds: list[str]) -> pl.Expr:
+    """Whether the wrapper's stamp of a record tells something: its time, its zone, or the zone of the wrapper."""
+    is_utc, is_local = pl.col("own_utc").is_not_null(), pl.col("own_naive").is_not_null()
+    is_needed = ~is_utc & ~is_local
+    is_needed |= is_utc if clock.outer.seconds is None else _is_full_minute().fill_null(value=False)
+    if clock.own.seconds is None:
+        is_needed |= is_local & pl.col("zone_s").forward_fill().is_null()
+    if exact := [kind for kind in kinds if kind in _EXACT]:
+        is_needed |= is_local & pl.col("clock").is_in(exact)
+    if "journal monotonic" in kinds:
+        is_needed |= pl.col("clock") == "journal monotonic"
+    return is_needed
 
 
-def _short_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, int | None]:
-    """``Jun 29 00:03:19``: the year from the nearest dated record before, the zone from slog stamps."""
-    near = pl.col("own").forward_fill().fill_null(pl.lit(clock.year_ts, dtype=schema.UTC_US)).dt.replace_time_zone(None)
-    # Needed where a record has no stamp of its own; the zone is learnt once a minute from slog records.
-    is_teacher = pl.col("own_utc").is_not_null() & (pl.col("own_utc").dt.second() == 0)
-    table = frame.select("row", "stamp", "own", "own_utc", near=near).filter(pl.col("own").is_null() | is_teacher)
-    dated = pl.concat_str(pl.col("near").dt.year().cast(pl.String), pl.col("stamp").str.slice(0, 15), separator=" ")
-    local = dated.str.to_datetime("%Y %b %e %H:%M:%S", time_unit="us", strict=False)
-    # Without a dated line the time of the file is the end of the log.
-    ahead_us = timestamps.HALF_YEAR_US if clock.is_dated else timestamps.DAY_US
-    table = table.with_columns(local=timestamps.with_year(local, pl.col("near"), ahead_us=ahead_us))
-    shift = (pl.col("local") - pl.col("own_utc").dt.replace_time_zone(None)).dt.total_seconds()
-    learnt = pl.when(shift.abs() < 86_400).then(timestamps.quarter_hours(shift)).forward_fill()
-    table = table.with_columns(wrapper_zone=learnt.fill_null(pl.lit(clock.wrapper_zone_s, dtype=pl.Int32)))
-    known = timestamps.at_offset(pl.col("local"), pl.col("wrapper_zone"))
-    table = table.with_columns(wrapper_utc=pl.coalesce(known, _assumed(pl.col("local"), clock)))
-    zone = table["wrapper_zone"][-1] if table.height else clock.wrapper_zone_s
-    return frame.join(table.select("row", "wrapper_utc"), on="row", how="left", maintain_order="left"), zone
+def _is_full_minute() -> pl.Expr:
+    """The zone of a wrapper changes on a full minute: looking once a minute is soon enough and a fiftieth the work."""
+    return pl.col("own_utc").dt.second() == 0
 
 
-def _assumed(stamp: pl.Expr, clock: Clock) -> pl.Expr:
-    """A local stamp of which no evidence names the zone."""
-    return stamp.dt.replace_time_zone(clock.default_tz, ambiguous="earliest", non_existent="null").dt.convert_time_zone(
-        "UTC"
+def _with_years(steps: pl.DataFrame, clock: Clock, last: tuple[int | None, datetime | None]) -> tuple[pl.Series, Clock]:
+    """``outer_local``: the wrapper's local stamps, with the year they lack.
+
+    Args:
+        steps: records in order with what their stamps tell, and the last dated record before in ``near``.
+        clock: what is known before them.
+        last: place and time of the last dated record of the batch.
+    """
+    told = pl.when(pl.col("own_utc").is_null() & pl.col("own_naive").is_null()).then(
+        pl.coalesce(_naive("utc"), "dated")
     )
-
-
-def _next_clock(frame: pl.DataFrame, clock: Clock, wrapper_zone: int | None) -> Clock:
-    own = frame["own"].drop_nulls()
-    has_time = frame.select((~pl.col("ts_source").is_in(["file", "none"])).any()).item()
-    return replace(
-        clock,
-        zone_s=frame["zone"][-1],
-        wrapper_zone_s=wrapper_zone,
-        year_ts=own[-1] if len(own) else clock.year_ts,
-        is_dated=clock.is_dated or len(own) > 0,
-        last_ts=frame["ts"][-1] if has_time else clock.last_ts,
+    dates = steps.select("place", "day", "near", "near_place", told=told)
+    if clock.year is not None:
+        # What is given goes for the first stamp, and the others follow in order whatever the lines say.
+        dates = dates.with_columns(pl.lit(None).cast(dates.schema[name]).alias(name) for name in dates.columns[2:])
+        last = (None, None)
+    told_place = pl.when(pl.col("told").is_not_null()).then("place").forward_fill()
+    dates = dates.with_columns(told_place=told_place, dated=pl.max_horizontal(told_place, "near_place"))
+    is_told = (pl.col("dated") == pl.col("told_place")).fill_null(value=False)
+    dates = dates.with_columns(near=pl.when(is_told).then(pl.col("told").forward_fill()).otherwise("near"))
+    days = dates.filter(pl.col("day").is_not_null())
+    if not days.is_empty():
+        begun = clock.has_begun or days["near"][0] is not None
+        first = pl.lit(clock.near if begun else _first_day(days["day"][0], clock), dtype=schema.NAIVE_US)
+        days = days.with_columns(pl.col("near").fill_null(first))
+    days = days.with_columns(years.fill(days))
+    ends = [last, dates.select("told_place", pl.col("told").forward_fill()).row(-1)] if dates.height else [last]
+    ends += [days.select("place", "local").row(-1)] if days.height else []
+    place, near = max(ends, key=lambda end: -1 if end[0] is None else end[0])
+    clock = clock if place is None else replace(clock, near=near, has_begun=True)
+    local = steps.select("place", "dated").join(
+        days.select("place", "local"), on="place", how="left", maintain_order="left"
     )
+    return local.select(outer_local=pl.coalesce("dated", "local")).to_series(), clock
+
+
+def _first_day(day: datetime, clock: Clock) -> datetime:
+    """The first stamp that lacks a year, with the year that was given or that fits best."""
+    if clock.year is not None:
+        return years.begin(day, near=datetime.fromisoformat(f"{clock.year:04}-12-31"), ahead=timedelta(days=1))
+    return years.begin(day, near=clock.near, ahead=years.SET_BACK if clock.is_dated else timedelta(days=1))
+
+
+def _in_zone(steps: pl.DataFrame, clock: Clock) -> tuple[pl.Series, Clock]:
+    """The wrapper's local stamps as UTC, in the zone that lines prove which tell their UTC too."""
+    steps = steps.select(
+        "own_utc", "outer_local", seconds=zones.proven(pl.col("outer_local"), pl.col("own_utc"), within_s=_TOLD_SOON_S)
+    )
+    is_first = (pl.col("seconds").is_not_null().cum_sum() == 1) & pl.lit(clock.outer.seconds is None)
+    seconds = pl.when(_is_full_minute() | is_first).then("seconds")
+    told = steps.select(seconds, since="own_utc", local=pl.when(pl.col("own_utc").is_null()).then("outer_local"))
+    utc, outer = zones.to_utc(told, zone=clock.outer, assumed=clock.assumed)
+    return utc, replace(clock, outer=outer)
+
+
+def _counted(steps: pl.DataFrame, clock: Clock) -> tuple[pl.Series, Clock]:
+    """Seconds since the machine was started as UTC, by the lines that tell their UTC too."""
+    uptime = pl.col("uptime_us")
+    known = steps.select("place", uptime, own=_naive("own_utc")).filter(uptime.is_not_null())
+    if known.is_empty():
+        return pl.Series("counted", [None] * steps.height, dtype=schema.UTC_US), clock
+    unknown = pl.lit(_UNKNOWN, dtype=schema.NAIVE_US)
+    boot = pl.lit(clock.boot.replace(tzinfo=None) if clock.boot else _UNKNOWN, dtype=schema.NAIVE_US)
+    # A count that falls back is another start of the machine.
+    is_reboot = uptime < uptime.shift().fill_null(pl.lit(clock.uptime_us, dtype=pl.Int64)) - _REBOOT_US
+    count = pl.duration(microseconds=uptime, time_unit="us")
+    found = pl.coalesce(pl.col("own") - count, pl.when(is_reboot).then(unknown)).forward_fill().fill_null(boot)
+    known = known.with_columns(boot=found)
+    told = known.select("place", counted=pl.when(pl.col("boot") != unknown).then(pl.col("boot") + count))
+    counted = steps.select("place").join(told, on="place", how="left", maintain_order="left")["counted"]
+    last = known["boot"][-1]
+    boot_ts = None if last == _UNKNOWN else last.replace(tzinfo=UTC)
+    return counted.dt.replace_time_zone("UTC"), replace(clock, boot=boot_ts, uptime_us=known["uptime_us"][-1])
+
+
+def _own_time(table: pl.DataFrame, clock: Clock) -> tuple[pl.Series, Clock]:
+    """The line's own stamp as UTC, in the zone that slog lines or the wrapper of the line prove."""
+    told = table.select(
+        "own_utc",
+        "beside",
+        seconds=pl.coalesce("zone_s", pl.when("is_exact").then("beside")),
+        since=pl.coalesce("own_utc", "outer_utc"),
+        local="own_naive",
+    )
+    local_utc, own = zones.to_utc(told, zone=clock.own, assumed=clock.assumed)
+    if clock.own.seconds is None:
+        # Nothing is proven, but the two stamps of a line are one moment.
+        is_open = pl.col("seconds").forward_fill().is_null() & pl.col("beside").is_not_null()
+        same = pl.when(is_open).then(timestamps.at_offset(pl.col("local"), pl.col("beside")))
+        local_utc = told.select(pl.coalesce(same, local_utc)).to_series()
+    return told.select(pl.coalesce("own_utc", local_utc).alias("own")).to_series(), replace(clock, own=own)
+
+
+def _naive(name: str) -> pl.Expr:
+    return pl.col(name).dt.replace_time_zone(None)

@@ -91,6 +91,9 @@ def _say(text: str, *, prefix: str = "", style: str = "") -> None:
 class Progress(Protocol):
     """What a stage is given to tell how far it is."""
 
+    def expect(self, count: int) -> None:
+        """``count`` more bytes are to come."""
+
     def advance(self, count: int) -> None:
         """``count`` more bytes are done."""
 
@@ -99,6 +102,9 @@ class Progress(Protocol):
 
 
 class _Silent:
+    def expect(self, count: int) -> None:
+        pass
+
     def advance(self, count: int) -> None:
         pass
 
@@ -109,6 +115,12 @@ class _Silent:
 class _Bar:
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar, self._task = bar, task
+        self._total = 0
+
+    def expect(self, count: int) -> None:
+        self._total += count
+        # Without a number the bar moves to and fro: nobody knows yet how much is to come.
+        self._bar.update(self._task, total=self._total or None)
 
     def advance(self, count: int) -> None:
         self._bar.advance(self._task, count)
@@ -121,12 +133,8 @@ class _Bar:
 
 
 @contextmanager
-def progress(total_bytes: int | None) -> Iterator[Progress]:
-    """A bar with bytes, rate, time left and the current file, gone when done; silent when not on a terminal.
-
-    Args:
-        total_bytes: all bytes to come, ``None`` when unknown (standard input).
-    """
+def progress() -> Iterator[Progress]:
+    """A bar with bytes, rate, time left and the current input, gone when done; silent when not on a terminal."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _Silent()
         return
@@ -142,4 +150,4 @@ def progress(total_bytes: int | None) -> Iterator[Progress]:
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=console, transient=True) as bar:
-        yield _Bar(bar, bar.add_task("", total=total_bytes))
+        yield _Bar(bar, bar.add_task("", total=None))

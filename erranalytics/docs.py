@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from erranalytics import catalogue, cli, diagnostics, lineformats, rulebook, wrappers
+from erranalytics import catalogue, cli, diagnostics, layers, lineformats, rulebook
 from erranalytics.diagnostics import ExitCode
 from erranalytics.errors import ErranalyticsError, UsageError
 from erranalytics.rulebook import Cause, Rule
@@ -29,6 +29,11 @@ is `queries/NAME.sql`. Every report can be written as table, json, jsonl, csv or
 not see."""
 FORMATS_HEAD = """What an input is, is found in its first lines, never in its name. Text may be UTF-8 or UTF-16;
 archives are unpacked while they are read."""
+AROUND_HEAD = """Each line is told by its own shape, so a file may change its form in the middle, and forms may lie
+around each other: `journald-short+compose` is the journal of a compose service. `--format` overrides what is detected,
+with one of these names or several joined by `+`, the outermost first; `plain` is a log as Ollama wrote it. Of several
+stamps the one nearest to the line counts, unless it has no zone and one outside of it has. `erranalytics doctor FILE`
+says what is found in a file."""
 LINES_HEAD = """A line is of the first of these {formats} formats that fits; a line of none of them has the format
 `unknown`, is kept all the same and can still be classified."""
 
@@ -161,18 +166,32 @@ def formats_page() -> str:
         GENERATED,
         FORMATS_HEAD,
         "## Around the lines",
-        "`--format NAME` overrides what is detected: " + ", ".join(map(_code, wrappers.names())) + ".",
+        AROUND_HEAD,
+        *_around(),
         "## Lines",
         LINES_HEAD.format(formats=len(book.formats)),
         _table(("format", "what it is", "written by"), ((_code(f.name), f.title, f.owner) for f in book.formats)),
     ]
     for one in book.formats:
         lines += [f"### {one.name}", f"{_escape(one.title)}. Written by: {one.owner}."]
-        lines.append(f"Pattern: {_code(one.pattern)}")
+        lines += (
+            ["Pattern:", _fence("text", [one.pattern.strip()])]
+            if "\n" in one.pattern
+            else [f"Pattern: {_code(one.pattern)}"]
+        )
         lines += [f"Only for the syslog identifiers {', '.join(map(_code, one.units))}."] if one.units else []
         lines.append(_fence("text", [_first(sample.line) for sample in one.sample]))
         lines.append("Source: " + ", ".join(f"<{text}>" for text in one.references))
     return _page(lines)
+
+
+def _around() -> Iterator[str]:
+    """Every form that may stand around a line: how it is told, and a sample."""
+    for layer in layers.LAYERS:
+        title = _code(layer.title) if layer.title[0].islower() else _escape(layer.title)
+        yield f"#### {layer.name}"
+        yield f"{title}, told by {layer.told_by}."
+        yield _fence("text", layer.sample.replace("\x1e", "\N{SYMBOL FOR RECORD SEPARATOR}").split("\n"))
 
 
 # --- commands ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""LINES to RECORDS: take the wrapper off, recognise the line format, fold what belongs together.
+"""BODIES to RECORDS: recognise the line format, fold what belongs together.
 
 A record is one thing that was said: a slog line, an access line with its trailers, a CUDA error block, a
 panic with its goroutines, a run of loader metadata. Whether a line continues the record before depends
@@ -12,19 +12,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from erranalytics import lineformats, schema, wrappers
+from erranalytics import lineformats, schema
 from erranalytics.lineformats import UNKNOWN, FormatBook
 
 MAX_RECORD_LINES = 4096
 KEPT_LINES = 200
+MAX_ROUNDS = 50
 
 _OLLAMA_UNIT = r"(?i)ollama|llama"
-_EMBEDDED = r"^(?:\.+|.*\r)((?:time=\d{4}-\d\d-\d\dT\S+ level=|\[GIN\] \d{4}/).*)$"
+# A line that was printed behind text without a line end: loader dots, progress bars, driver messages.
+_GLUED = r'^([^"]*[^"\s])((?:time=\d{4}-\d\d-\d\dT\S+ level=|\[GIN\] \d{4}/).*)$'
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """RECORDS of a batch, the lines of its unfinished last record, and counted rejects.
+    """RECORDS of a batch, the BODIES of its unfinished last record, and counted rejects.
 
     ``rejects`` has ``line_no, line_count, reason, sample``.
     """
@@ -34,30 +36,52 @@ class Framed:
     rejects: pl.DataFrame
 
 
-def frame(lines: pl.DataFrame, *, wrapper: str, book: FormatBook, is_last: bool) -> Framed:
-    """LINES to RECORDS.
+def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) -> Framed:
+    """BODIES to RECORDS.
 
     Args:
-        lines: LINES, beginning with the ``rest`` of the batch before.
-        wrapper: what ``wrappers.detect`` found in the source.
+        bodies: BODIES, beginning with the ``rest`` of the batch before.
         book: the line formats.
+        end: number of the physical line behind them.
         is_last: no further lines will come, so nothing is held back.
     """
-    if lines.is_empty():
-        return Framed(schema.empty(schema.RECORDS), lines, _no_rejects())
-    bodies = recognise(wrappers.unwrap(lines, wrapper=wrapper), book=book)
-    blank_head = _blank_head(bodies)
-    marked = _mark_starts(bodies.slice(blank_head.height), book=book)
+    if bodies.is_empty():
+        return Framed(schema.empty(schema.RECORDS), bodies, _no_rejects())
+    known = recognise(bodies, book=book)
+    if known is None:
+        bodies = split_glued(bodies)
+        known = recognise(bodies, book=book)
+    assert known is not None
+    blank_head = _blank_head(known, end=end)
+    marked = _mark_starts(known.slice(blank_head.height), book=book)
     cut = marked.height
     if not is_last and not marked.is_empty():
         # Everything before the last start is complete.
         cut = int(marked.select(pl.col("is_start").arg_true().last()).item())
-    records = _fold(marked.head(cut))
-    return Framed(records, lines.slice(blank_head.height + cut), blank_head)
+        end = int(marked["line_no"][cut])
+    return Framed(_fold(marked.head(cut), end=end), bodies.slice(blank_head.height + cut), blank_head)
 
 
-def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
-    """Add ``format``, ``noise`` (the key of a run of noise, else null) and ``shape`` to unwrapped lines.
+def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
+    """Two BODIES where a log line stands behind other text on one physical line; loader dots alone are dropped."""
+    body = pl.col("body")
+    parts = bodies.with_row_index("place").with_columns(is_glued=_is_glued(body))
+    inner = parts.filter("is_glued").with_columns(body.str.extract(_GLUED, 2))
+    outer = parts.with_columns(pl.when("is_glued").then(body.str.extract(_GLUED, 1)).otherwise(body).alias("body"))
+    outer = outer.filter(~(pl.col("is_glued") & pl.col("body").str.contains(r"^\.+$")))
+    return pl.concat([outer, inner]).sort("place", maintain_order=True).select(bodies.columns)
+
+
+def _is_glued(body: pl.Expr) -> pl.Expr:
+    has_line = pl.any_horizontal(body.str.contains(start, literal=True) for start in lineformats.HOT.values())
+    is_hot = pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values())
+    return (has_line & ~is_hot & body.str.contains(_GLUED)).fill_null(value=False)
+
+
+def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
+    """Add ``format``, ``noise`` (the key of a run of noise, else null) and ``shape`` to BODIES.
+
+    None when lines stand behind other text: they are to be split first.
 
     ``shape`` is ``blank``, ``indented``, ``meta`` (behind an access line) or ``closing`` (of a GPU error block).
 
@@ -71,14 +95,17 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     if not table.select(is_cold.any()).item():
         return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
     cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
+    distinct = cold.select("body", "unit").unique()
+    if distinct.select(_is_glued(pl.col("body")).any()).item():
+        return None
     cold = cold.join(
-        _recognise_cold(cold, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
+        _recognise_cold(distinct, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
     )
     # Scattered back by position, which is a fraction of the price of a join.
     place = table.select((is_cold.cum_sum().cast(pl.Int64) - 1).clip(0)).to_series()
     picked = {
         name: pl.when(is_cold).then(pl.lit(cold[source].gather(place)))
-        for name, source in {"body": "body_found", "format": "format", "noise": "noise", "shape": "shape"}.items()
+        for name, source in {"body": "body", "format": "format", "noise": "noise", "shape": "shape"}.items()
     }
     return table.with_columns(
         body=pl.coalesce(picked["body"], "body"),
@@ -88,14 +115,9 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     )
 
 
-def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
-    """Format, noise key and embedded log line of each distinct body."""
-    distinct = (
-        cold.select("body", "unit")
-        .unique()
-        .with_columns(embedded=pl.col("body").str.extract(_EMBEDDED), key=pl.col("body"))
-    )
-    found = book.recognise(distinct.with_columns(pl.coalesce("embedded", "body").alias("body")))
+def _recognise_cold(distinct: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Format and noise key of each distinct body."""
+    found = book.recognise(distinct)
     is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
     found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
     body, form = pl.col("body"), pl.col("format")
@@ -109,16 +131,14 @@ def _recognise_cold(cold: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
         .when((form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
         .then(pl.lit("closing"))
     )
-    return found.select(
-        "unit", "format", body="key", body_found="body", noise=pl.when("is_noise").then("format"), shape=shape
-    )
+    return found.select("unit", "format", "body", noise=pl.when("is_noise").then("format"), shape=shape)
 
 
 def _no_rejects() -> pl.DataFrame:
     return pl.DataFrame(schema={"line_no": pl.Int64, "line_count": pl.Int32, "reason": pl.String, "sample": pl.String})
 
 
-def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
+def _blank_head(bodies: pl.DataFrame, *, end: int) -> pl.DataFrame:
     """Blank lines before the first record belong to nothing: the only lines that framing rejects."""
     filled = (
         bodies.select((pl.col("body") != "").arg_max()).item()
@@ -128,58 +148,81 @@ def _blank_head(bodies: pl.DataFrame) -> pl.DataFrame:
     if not filled:
         return _no_rejects()
     sample = pl.lit(None, dtype=pl.String)
-    return bodies.head(filled).select(
-        "line_no", line_count=pl.lit(1, dtype=pl.Int32), reason=pl.lit("blank"), sample=sample
-    )
+    count = (pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")).cast(pl.Int32)
+    counted = bodies.select("line_no", line_count=count, reason=pl.lit("blank"), sample=sample)
+    return counted.head(filled)
 
 
 def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Add ``is_start``: whether the line begins a record."""
     form, shape = pl.col("format"), pl.col("shape")
     is_hanging = shape.is_in(["blank", "indented", "meta"]).fill_null(value=False)
-    is_unknown = form == UNKNOWN
-    # What a guest or an unknown line may continue is the last line that is neither.
-    anchor = (
-        pl.when(is_hanging | is_unknown | form.is_in(book.names("continues")))
-        .then(None)
-        .otherwise(form)
-        .forward_fill()
-        .fill_null("")
-    )
-    noise = pl.when(is_hanging).then(None).otherwise(pl.col("noise").fill_null("")).forward_fill().fill_null("")
+    # Nothing but a blank line is continued across a change of process.
+    is_blank = (shape == "blank").fill_null(value=False)
+    unit = pl.when(~is_blank).then(pl.col("unit").fill_null("")).forward_fill()
+    pid = pl.when(~is_blank).then("pid").forward_fill()
+    is_other = (pid != pid.shift()).fill_null(value=False) | (unit != unit.shift()).fill_null(value=False)
+    is_first = (is_other & ~is_blank) | (pl.int_range(pl.len()) == 0)
+    table = bodies.with_columns(is_hanging=is_hanging, is_first=is_first)
+    first = pl.when("is_first").then(pl.lit(""))
+    noise = pl.when("is_hanging").then(first).otherwise(pl.col("noise").fill_null("")).forward_fill()
     # An indented line hangs on the line before it, unless that one is of a kind that nothing hangs on.
-    before = pl.when(shape == "blank").then(None).otherwise(form).forward_fill().shift()
-    table = bodies.with_columns(is_hanging=is_hanging, anchor=anchor, run=noise, before=before.fill_null(""))
-    anchor, before = pl.col("anchor"), pl.col("before")
+    before = pl.when(shape == "blank").then(first).otherwise(form).forward_fill().shift().fill_null("")
+    table = table.with_columns(run=noise, before=before)
+    run, before = pl.col("run"), pl.col("before")
     is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
     joins = pl.col("is_hanging") & ((shape == "blank") | is_stuck)
-    joins = joins | (is_unknown & anchor.is_in(book.names("absorbs")))
+    table = table.with_columns(joins=(joins | ((run != "") & ~pl.col("is_hanging") & (run == run.shift()))) & ~is_first)
+    return _split_long(_join_guests(table, book=book).with_columns(is_start=~pl.col("joins")))
+
+
+def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Let lines join the record of the last line that stands for itself, their anchor, where its format takes them.
+
+    What does not join is an anchor itself, so it is looked at again until nothing changes: nearly always at once.
+    """
+    form, anchor = pl.col("format"), pl.col("anchor")
+    takes = (form == UNKNOWN) & anchor.is_in(book.names("absorbs"))
     for item in book.formats:
         if item.continues:
-            joins = joins | ((form == item.name) & anchor.is_in(item.continues))
+            takes = takes | ((form == item.name) & anchor.is_in(item.continues))
     # An error block of a GPU backend ends with the line that names the source file.
-    joins = joins | ((shape == "closing").fill_null(value=False) & (anchor.shift() == "gpu-error"))
-    joins = joins | ((pl.col("run") != "") & ~pl.col("is_hanging") & (pl.col("run") == pl.col("run").shift()))
-    is_same_process = (pl.col("pid") == pl.col("pid").shift()).fill_null(value=True)
-    is_first = pl.int_range(pl.len()) == 0
-    table = table.with_columns(is_start=is_first | ~(joins & is_same_process))
-    return _split_long(table)
+    takes = takes | ((pl.col("shape") == "closing").fill_null(value=False) & (anchor == "gpu-error"))
+    is_guest = (
+        (form == UNKNOWN) | form.is_in(book.names("continues")) | (pl.col("shape") == "closing").fill_null(value=False)
+    )
+    table = table.with_columns(is_guest=is_guest & ~pl.col("is_hanging") & ~pl.col("is_first"))
+    if not table.select(pl.col("is_guest").any()).item():
+        return table
+    joined = table["is_guest"]
+    for _ in range(MAX_ROUNDS):
+        own = pl.when("is_first").then(pl.when("is_hanging").then(pl.lit("")).otherwise(form))
+        stands = pl.when(pl.col("is_hanging") | joined).then(own).otherwise(form)
+        seen = table.with_columns(anchor=stands.forward_fill().shift().fill_null(""))
+        again = seen.select(pl.col("is_guest") & takes).to_series()
+        if (again == joined).all():
+            break
+        joined = again
+    return table.with_columns(joins=pl.col("joins") | joined)
 
 
 def _split_long(table: pl.DataFrame) -> pl.DataFrame:
     """A record has at most ``MAX_RECORD_LINES`` lines, counted from its own start."""
-    start = pl.when("is_start").then("line_no").forward_fill()
-    return table.with_columns(is_start=pl.col("is_start") | ((pl.col("line_no") - start) % MAX_RECORD_LINES == 0))
+    place = pl.int_range(pl.len())
+    start = pl.when("is_start").then(place).forward_fill()
+    return table.with_columns(is_start=pl.col("is_start") | ((place - start) % MAX_RECORD_LINES == 0))
 
 
-def _fold(marked: pl.DataFrame) -> pl.DataFrame:
-    """One row per start; the lines behind it become ``rest``."""
+def _fold(marked: pl.DataFrame, *, end: int) -> pl.DataFrame:
+    """One row per start; the lines behind it become ``rest``.
+
+    A line counts for the record in which it begins: a second record on one physical line has none of its own.
+    """
     if marked.is_empty():
         return schema.empty(schema.RECORDS)
     table = marked.with_columns(record=pl.col("is_start").cum_sum())
     starts = table.filter("is_start")
-    last = int(marked["line_no"][-1]) + 1
-    counts = pl.col("line_no").shift(-1).fill_null(last) - pl.col("line_no")
+    counts = pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
     followers = table.filter(
         ~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("shape") != "blank").fill_null(value=True)

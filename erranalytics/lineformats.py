@@ -21,6 +21,7 @@ from erranalytics.errors import FormatError
 
 UNKNOWN = "unknown"
 FEW = 10_000
+STAGE = 20
 # The two formats of nearly every line of a busy server; they are told by their first bytes.
 HOT = {"slog-text": "time=2", "gin": "[GIN] 2"}
 
@@ -38,9 +39,10 @@ class LineFormat(BaseModel):
     """One line format.
 
     ``starts`` and ``contains`` are cheap tests before ``pattern`` (Rust regex, named groups are columns).
-    ``units``: only for these syslog identifiers. ``noise``: neighbours that match it, and not ``guard``,
-    are folded into one record. ``opens``: indented lines behind it belong to it. ``absorbs``: so do lines
-    of no known format. ``continues``: it belongs to a record of these formats that stands before it.
+    ``units``: only for these syslog identifiers, or where ``anywhere`` matches. ``noise``: neighbours that
+    match it, and not ``guard``, are folded into one record. ``opens``: indented lines behind it belong to it.
+    ``absorbs``: so do lines of no known format. ``continues``: it belongs to a record of these formats that
+    stands before it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class LineFormat(BaseModel):
     starts: tuple[str, ...] = ()
     contains: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    anywhere: str | None = None
     noise: str | None = None
     guard: str | None = None
     opens: bool = False
@@ -71,9 +74,10 @@ class LineFormat(BaseModel):
             test = pl.any_horizontal(body.str.contains(text, literal=True) for text in self.contains) & test
         if self.starts:
             test = pl.any_horizontal(body.str.starts_with(text) for text in self.starts) & test
-        if self.units:
-            return unit.is_in(self.units) & test
-        return test
+        if not self.units:
+            return test
+        is_theirs = unit.is_in(self.units).fill_null(value=False) & test
+        return is_theirs | body.str.contains(self.anywhere) if self.anywhere else is_theirs
 
     def is_noise(self, body: pl.Expr) -> pl.Expr:
         """Whether a body of this format is pure noise."""
@@ -104,29 +108,35 @@ class FormatBook:
         Returns:
             The same rows with ``format`` (``unknown`` when none fits) and ``is_noise``.
         """
-        body, unit = pl.col("body"), pl.col("unit")
-        if bodies.height < FEW:
-            return self._recognise_few(bodies)
+        # A stage is one pass over what the stages before left: for few bodies the passes cost, for many the patterns.
+        stage = STAGE if bodies.height < FEW else 1
         left, done = bodies, []
-        for item in self.formats:
-            split = left.with_columns(hit=item.is_match(body, unit).fill_null(value=False))
-            hits = split.filter(pl.col("hit")).drop("hit")
-            done.append(hits.with_columns(format=pl.lit(item.name), is_noise=item.is_noise(body)))
-            left = split.filter(~pl.col("hit")).drop("hit")
+        for at in range(0, len(self.formats), stage):
             if left.is_empty():
                 break
+            tried = left.with_columns(_form(self.formats[at : at + stage]).alias("format"))
+            hits = tried.filter(pl.col("format").is_not_null())
+            done.append(hits.with_columns(_noise(self.formats[at : at + stage]).alias("is_noise")))
+            left = tried.filter(pl.col("format").is_null()).drop("format")
         done.append(left.with_columns(format=pl.lit(UNKNOWN), is_noise=pl.lit(value=False)))
         return pl.concat(done)
 
-    def _recognise_few(self, bodies: pl.DataFrame) -> pl.DataFrame:
-        """All formats in one expression: for few bodies the number of calls is what costs."""
-        body, unit = pl.col("body"), pl.col("unit")
-        form, noise = pl.lit(UNKNOWN), pl.lit(value=False)
-        for item in reversed(self.formats):
-            form = pl.when(item.is_match(body, unit)).then(pl.lit(item.name)).otherwise(form)
-            if item.noise:
-                noise = pl.when(pl.col("format") == item.name).then(item.is_noise(body)).otherwise(noise)
-        return bodies.with_columns(format=form).with_columns(is_noise=noise)
+
+def _form(formats: Sequence[LineFormat]) -> pl.Expr:
+    """The name of the first of some formats that a body has, else null."""
+    form: pl.Expr = pl.lit(None, dtype=pl.String)
+    for item in reversed(formats):
+        is_match = item.is_match(pl.col("body"), pl.col("unit"))
+        form = pl.when(is_match).then(pl.lit(item.name)).otherwise(form)
+    return form
+
+
+def _noise(formats: Sequence[LineFormat]) -> pl.Expr:
+    noise: pl.Expr = pl.lit(value=False)
+    for item in formats:
+        if item.noise:
+            noise = pl.when(pl.col("format") == item.name).then(item.is_noise(pl.col("body"))).otherwise(noise)
+    return noise
 
 
 @cache
@@ -155,7 +165,7 @@ def check(book: FormatBook) -> list[str]:
     """Every sample is recognised as its format and gives the groups it expects; the faults found."""
     faults = []
     for item in book.formats:
-        unit = item.units[0] if item.units else None
+        unit = item.units[0] if item.units and not item.anywhere else None
         for sample in item.sample:
             row = book.recognise(
                 pl.DataFrame({"body": [sample.line], "unit": [unit]}, schema_overrides={"unit": pl.String})

@@ -19,10 +19,13 @@ _WORKING: dict[str, pl.DataType] = {
     **{name: kind for name, kind in schema.EVENTS.items() if name not in ("ts", "ts_source")},
     "row": pl.UInt32(),
     "stamp": pl.String(),
+    "clock": pl.String(),
     "own_utc": schema.UTC_US,
     "own_naive": schema.NAIVE_US,
     "zone_s": pl.Int32(),
 }
+_CPP_TIME = r'\btimestamp"?[=:](\d{10})\b'
+_JSON_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime")
 
 
@@ -34,7 +37,7 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     """
     if records.is_empty():
         return schema.empty(schema.EVENTS), clock
-    frame = records.with_row_index("row")
+    frame = records.with_columns(redact.mask_secrets(records["rest"])).with_row_index("row")
     is_slog, is_gin = pl.col("format") == "slog-text", pl.col("format") == "gin"
     parts = [
         pl.DataFrame(schema=_WORKING),
@@ -56,10 +59,7 @@ def _parse_slog(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         own_text=pl.when(is_utc).then(body.str.slice(5, 24)).otherwise(body.str.slice(5, 29)),
         tail=pl.when(is_utc).then(body.str.slice(30)).otherwise(body.str.slice(35)),
     )
-    own = timestamps.rfc3339(pl.col("own_text"))
-    cut = cut.with_columns(
-        own_utc=own, zone_s=pl.when(own.is_not_null()).then(timestamps.offset_seconds(pl.col("own_text")))
-    )
+    cut = cut.hstack(timestamps.slog(cut["own_text"]))
     distinct = cut.select(pl.col("tail").unique())
     fields = _extract(distinct.select("tail", line=pl.lit("time=0 ") + pl.col("tail")), "line", form)
     fields = _finish_slog(fields)
@@ -128,7 +128,13 @@ def _attrs_json(attrs: pl.Series) -> pl.Series:
             pl.coalesce("fixed", "attrs").alias("attrs")
         )
     pair = r' (?:"([^"]*)"|([^\s="]+))=(?:"((?:[^"\\]|\\.)*)(?:"|$)|(\S*))'
-    inner = pl.col("attrs").str.replace_all(pair, ',"${1}${2}":"${3}${4}"').str.strip_chars().str.strip_prefix(",")
+    marked = pl.col("attrs").str.replace_all(pair, '\x01"${1}${2}":"${3}${4}"\x02').str.strip_chars(" ")
+    listed = marked.str.replace_all("\x02\x01", ",", literal=True)
+    frame = frame.select(listed.str.strip_prefix("\x01").str.strip_suffix("\x02").alias("inner"), "attrs")
+    # What a cut line leaves between the attributes stays as text.
+    broken = pl.lit('"text":"') + pl.col("attrs").str.replace_many(_JSON_ESCAPES) + pl.lit('"')
+    is_broken = ~pl.col("inner").str.starts_with('"') | pl.col("inner").str.contains_any(["\x01", "\x02"])
+    inner = pl.when(is_broken).then(broken).otherwise("inner")
     return frame.select(
         pl.when(pl.col("attrs").str.strip_chars() != "").then("{" + inner + "}").alias("attrs")
     ).to_series()
@@ -159,7 +165,8 @@ def _parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     unit = pl.when(latency.str.ends_with("ms")).then(1e3).when(latency.str.ends_with("µs")).then(1.0)
     route = field("field_4").str.strip_chars()
     table = frame.with_columns(part).with_columns(
-        own_naive=timestamps.naive(field("field_0").str.slice(6, 21), GIN_TIME),
+        # One second holds many requests.
+        own_naive=timestamps.by_runs(frame["body"].str.slice(6, 21), timestamps.naive(pl.col("text"), GIN_TIME)),
         status=field("field_1").str.strip_chars().cast(pl.Int16, strict=False),
         duration_us=(
             number.cast(pl.Float64, strict=False)
@@ -219,17 +226,25 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     fields = pl.concat(parts, how="diagonal_relaxed")
     fields = fields.with_columns(masked=redact.mask_secrets(fields["body"]))
     fields = fields.with_columns(
-        attrs=_attrs_json(redact.mask_prompts(fields["attrs"])),
+        # A dumped request is a JSON object already.
+        attrs=pl.when(pl.col("format") == "request-dump")
+        .then("masked")
+        .otherwise(_attrs_json(redact.mask_prompts(fields["attrs"]))),
         message=pl.coalesce(
             _json_message(pl.col("body"), pl.col("format")), redact.mask_secrets(fields["message"]), "masked"
         ),
-        own_utc=timestamps.rfc3339(pl.col("rfctime")),
+        own_utc=pl.coalesce(timestamps.rfc3339(pl.col("rfctime")), _cpp_time(pl.col("body"), pl.col("format"))),
         own_naive=timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
     )
     joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
     return joined.with_columns(
         text=_with_rest(pl.col("masked")), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
     ).drop("masked")
+
+
+def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:
+    """The C++ server gave each line the seconds since 1970 (llm/ext_server/utils.hpp@v0.1.34, server_log)."""
+    return timestamps.unix(pl.when(form.str.starts_with("cpp-")).then(body).str.extract(_CPP_TIME))
 
 
 def _json_message(body: pl.Expr, form: pl.Expr) -> pl.Expr:
@@ -244,8 +259,7 @@ def _with_rest(text: pl.Expr) -> pl.Expr:
 
 
 def _rest_json(rest: pl.Expr) -> pl.Expr:
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    cleaned = rest.str.replace_many(escapes).str.replace_all(r"[\x00-\x1f]", " ")
+    cleaned = rest.str.replace_many(_JSON_ESCAPES).str.replace_all(r"[\x00-\x1f]", " ")
     return pl.when(rest.is_not_null()).then(pl.lit('{"lines":"') + cleaned + pl.lit('"}'))
 
 

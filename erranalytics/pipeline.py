@@ -6,6 +6,7 @@ through every call. Reading runs ahead in a thread of its own, parsing in anothe
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +15,16 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from erranalytics import clocks, fingerprint, framing, parsing, schema, sessions, sources, wrappers
+from erranalytics import blocks, clocks, fingerprint, framing, parsing, redact, schema, sessions, wrappers
+from erranalytics.blocks import Block
 from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
 from erranalytics.clocks import Clock
 from erranalytics.lineformats import FormatBook
 from erranalytics.rulebook import Rulebook
 from erranalytics.sessions import SessionState
-from erranalytics.sources import Block, Source
+from erranalytics.sources import Source
+from erranalytics.wrappers import WrapState
 
 T = TypeVar("T")
 
@@ -30,45 +33,63 @@ GUESSES = ("certain", "likely", "guess")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the next batch needs of the ones before."""
+    """Everything the next batch needs of the ones before.
 
-    wrapper: str
+    ``line_no`` is the next line of the source, ``open_byte`` where its ``open_line`` begins.
+    """
+
+    wrapping: WrapState
     clock: Clock
     line_no: int = 1
+    open_byte: int = 0
     session: SessionState = field(default_factory=SessionState)
     rest: pl.DataFrame | None = None
 
+    @property
+    def open_line(self) -> int:
+        """The first line of what is not complete yet; ``line_no`` when nothing is open."""
+        waiting = (self.rest, self.wrapping.pending)
+        return min((int(one["line_no"][0]) for one in waiting if one is not None and one.height), default=self.line_no)
+
     def as_json(self) -> dict[str, Any]:
-        """What a grown source needs to go on; the rest is empty at the end of a source."""
+        """What a grown source needs to go on from its ``open_line``."""
         return {
-            "wrapper": self.wrapper,
+            "wrapping": self.wrapping.as_json(),
             "clock": self.clock.as_json(),
-            "line_no": self.line_no,
+            "line_no": self.open_line,
             "has_config": self.session.has_config,
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> State:
-        """The state from ``as_json``."""
-        session = SessionState(has_config=values["has_config"])
-        return cls(values["wrapper"], Clock.from_json(values["clock"]), line_no=values["line_no"], session=session)
+        """The state from ``as_json``; what was open is to be read again."""
+        session = SessionState(fallback=-1, has_config=values["has_config"])
+        wrapping, clock = WrapState.from_json(values["wrapping"]), Clock.from_json(values["clock"])
+        return cls(wrapping, clock, line_no=values["line_no"], session=session)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """EVENTS with VERDICTS and ``session``; rejects; where the input stands after it."""
+    """EVENTS with VERDICTS and ``session``; rejects; where the input stood before it and stands after it.
+
+    ``resume``, given with the last batch of a source of several blocks, is the state before the record that more
+    bytes may still change.
+    """
 
     events: pl.DataFrame
     rejects: pl.DataFrame
     block: Block
     state: State
+    before: State
+    resume: State | None = None
 
 
-def first_state(source: Source, *, default_tz: str, wrapper: str | None = None) -> State:
+def first_state(source: Source, *, default_tz: str, wrapper: str | None = None, year: int | None = None) -> State:
     """The state before the first line: wrapper and clock from a sample of the source."""
     sample = source.text_sample()
     found = wrapper or wrappers.detect(sample)
-    return State(found, clocks.first_clock(sample, mtime=source.mtime, default_tz=default_tz))
+    clock = clocks.first_clock(sample, mtime=source.mtime, default_tz=default_tz, year=year)
+    return State(WrapState(found), clock)
 
 
 def run(
@@ -79,25 +100,79 @@ def run(
     formats: FormatBook,
     rules: Rulebook,
     memo: Memo,
-    block_bytes: int = sources.BLOCK_BYTES,
+    block_bytes: int = blocks.BLOCK_BYTES,
+    seen: tuple[int, hashlib._Hash] | None = None,
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
-    blocks = ahead(sources.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes))
+    read = ahead(blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen))
     # Parsing runs in a thread; judging, which needs no state, in the caller's: the two weigh about the same.
-    for batch in ahead(_parsed(blocks, state=state, formats=formats)):
+    parsed = _parsed(read, state=state, formats=formats, can_grow=source.can_grow, is_new=start == 0)
+    for batch in ahead(parsed):
         yield replace(batch, events=judge(batch.events, rules=rules, memo=memo))
 
 
-def _parsed(blocks: Iterable[Block], *, state: State, formats: FormatBook) -> Iterator[Batch]:
-    for block in blocks:
-        lines = block.lines if state.rest is None else pl.concat([state.rest, block.lines])
-        framed = framing.frame(lines, wrapper=state.wrapper, book=formats, is_last=block.digest is not None)
-        events, clock = parsing.parse(framed.records, book=formats, clock=state.clock)
-        numbers, session = sessions.assign(events, state.session)
-        state = replace(
-            state, clock=clock, session=session, rest=framed.rest, line_no=state.line_no + block.lines.height
+def _parsed(
+    read: Iterable[Block], *, state: State, formats: FormatBook, can_grow: bool, is_new: bool
+) -> Iterator[Batch]:
+    for block in read:
+        before = state
+        if block.digest is None:
+            events, rejects, state = step(block.lines, state, formats=formats, is_last=False)
+            state = _with_byte(state, block)
+            yield Batch(events, rejects, block, state, before)
+            continue
+        tail = schema.empty(schema.LINES) if block.tail is None else block.tail
+        waiting = incomplete(tail) if can_grow else tail.clear()
+        tail = tail.join(waiting, on="line_no", how="anti")
+        resume = None
+        if is_new and before.line_no == 1 and before.rest is None:
+            # One block is all there is: when it has grown it is read again from its start.
+            events, rejects, state = step(pl.concat([block.lines, tail]), state, formats=formats, is_last=True)
+        else:
+            events, rejects, resume = step(block.lines, state, formats=formats, is_last=False)
+            resume = _with_byte(resume, block)
+            more, bad, state = step(tail, resume, formats=formats, is_last=True)
+            events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
+        late = waiting.select(
+            "line_no",
+            line_count=pl.lit(1, dtype=pl.Int32),
+            reason=pl.lit("incomplete"),
+            sample=redact.mask_secrets(waiting["raw"]).str.slice(0, 80),
         )
-        yield Batch(events.with_columns(numbers), framed.rejects, block, state)
+        state = replace(state, line_no=state.line_no + waiting.height)
+        yield Batch(events, pl.concat([rejects, late]), block, state, before, resume)
+
+
+def _with_byte(state: State, block: Block) -> State:
+    """The state behind a block, with the place in the source where what is open begins."""
+    offset = block.offset(state.line_no - state.open_line)
+    return state if offset is None else replace(state, open_byte=offset)
+
+
+def step(
+    lines: pl.DataFrame, state: State, *, formats: FormatBook, is_last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, State]:
+    """LINES behind a state to EVENTS with ``session`` and rejects."""
+    bodies, wrapping = wrappers.unwrap(lines, state.wrapping, is_last=is_last)
+    bodies = bodies if state.rest is None else pl.concat([state.rest, bodies])
+    line_no = state.line_no + lines.height
+    pending = wrapping.pending
+    end = line_no if pending is None or pending.is_empty() else int(pending["line_no"][0])
+    framed = framing.frame(bodies, book=formats, end=end, is_last=is_last)
+    events, clock = parsing.parse(framed.records, book=formats, clock=state.clock)
+    numbers, session = sessions.assign(events, state.session)
+    state = replace(state, wrapping=wrapping, clock=clock, line_no=line_no, session=session, rest=framed.rest)
+    return events.with_columns(numbers), framed.rejects, state
+
+
+def incomplete(tail: pl.DataFrame) -> pl.DataFrame:
+    """LINES without an end that are evidently cut: a log line of Ollama or an object that lacks its closing sign."""
+    raw = pl.col("raw")
+    is_slog = raw.str.contains(r"time=\d{4}-") & ~raw.str.contains(r" msg=")
+    has_open_quote = raw.str.contains(r"time=\d{4}-") & (raw.str.count_matches(r'(?:^|[^\\])(?:\\\\)*"') % 2 == 1)
+    is_access = raw.str.contains(r"\[GIN\] \d{4}/") & ~raw.str.contains(r'\| [A-Z]+ +"[^"]*"')
+    is_object = raw.str.starts_with("{") & ~raw.str.ends_with("}")
+    return tail.filter(is_slog | has_open_quote | is_access | is_object)
 
 
 def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:

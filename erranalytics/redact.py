@@ -28,9 +28,10 @@ _KEYS = "|".join(PROMPT_KEYS)
 _SECRET_TOKEN = rf'^ (?:{_KEYS})=(?:"(?:[^"\\]|\\.)*[^\d"](?:[^"\\]|\\.)*"|[^\s"]*[^\d"\s]\S*)$'
 # How a process ended stands under the key that trace lines use for tokens (llm/server.go at v0.24.0).
 _EXIT_TOKEN = r'^ string="?(?:signal|exit status)'
-_HINTS = ("key=", "earer ", "EARER ", "sk-", "://", "assword", "oken=")
+_HINTS = ("key=", "earer ", "EARER ", "sk-", "://", "assword", "oken=", "ookie: ", "uthorization: ", "pi-")
 _MASKS = {
     r"([?&](?:key|token|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\"\s\\]+": "${1}[redacted]",
+    r"(?im)^((?:proxy-)?authorization|cookie|set-cookie|x-api-key|api-key)(: ).+": "${1}${2}[redacted]",
     r"(?i)(bearer )[\w.~+/=-]{8,}": "${1}[redacted]",
     r"\bsk-[A-Za-z0-9_-]{16,}": "[redacted]",
     r"(://)[^/\s:@\"]+:[^/\s@\"]+@": "${1}[redacted]@",

@@ -1,7 +1,7 @@
 """The frames that pass between the stages: one declared polars schema each.
 
-``LINES`` leave ``sources``, ``RECORDS`` leave ``framing``, ``EVENTS`` leave ``parsing`` and, with the
-columns of ``VERDICTS`` added, ``classify``. Times are UTC microseconds, durations integers with the
+``LINES`` leave ``blocks``, ``BODIES`` leave ``wrappers``, ``RECORDS`` leave ``framing``, ``EVENTS`` leave ``parsing``
+and, with the columns of ``VERDICTS`` added, ``classify``. Times are UTC microseconds, durations integers with the
 unit in the name. The DDL of the store is tested equal to ``EVENTS``.
 """
 
@@ -19,11 +19,24 @@ LINES = pl.Schema(
     }
 )
 
+BODIES = pl.Schema(
+    {
+        "line_no": pl.Int64(),  # first physical line that this line of Ollama stood on
+        "stamp": pl.String(),  # stamp of the wrapper as it stands, where there is one
+        "clock": pl.String(),  # what kind of stamp that is, see wrappers.CLOCKS
+        "host": pl.String(),
+        "unit": pl.String(),
+        "pid": pl.Int32(),
+        "body": pl.String(),  # the line as Ollama wrote it; null where the wrapper lost its text
+    }
+)
+
 RECORDS = pl.Schema(
     {
         "line_no": pl.Int64(),  # first physical line of the record
         "line_count": pl.Int32(),  # physical lines it stands for
-        "stamp": pl.String(),  # stamp of the wrapper as it stands, where there is one
+        "stamp": pl.String(),
+        "clock": pl.String(),
         "host": pl.String(),
         "unit": pl.String(),
         "pid": pl.Int32(),
@@ -70,7 +83,7 @@ VERDICTS = pl.Schema(
     }
 )
 
-TS_SOURCES = ("slog", "gin+offset", "go-log", "json", "journal", "inherited", "file", "none")
+TS_SOURCES = ("slog", "gin+offset", "go-log", "json", "journal", "docker", "stamp", "dump", "inherited", "file", "none")
 
 
 def empty(schema: pl.Schema) -> pl.DataFrame:

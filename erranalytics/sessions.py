@@ -51,7 +51,9 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     # A start that is followed by an abort does not count; the abort returns to the last one that does.
     is_kept = pl.col("is_start") & ~pl.col("is_abort").shift(-1, fill_value=False)
     marks = marks.with_columns(number=pl.when("is_start").then(number), kept=pl.when(is_kept).then(number))
-    fallback = pl.col("kept").forward_fill().fill_null(state.fallback if marks["is_abort"][0] else state.current)
+    # Only a server that has not said yet that it listens can be the one that found the port taken.
+    is_undone = state.has_config and bool(marks["is_abort"][0])
+    fallback = pl.col("kept").forward_fill().fill_null(state.fallback if is_undone else state.current)
     marks = marks.with_columns(
         session=pl.when("is_abort").then(fallback).otherwise("number").forward_fill(), fallback=fallback
     )

@@ -69,7 +69,14 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
             hint="Make one: erranalytics ingest PATH\nOr name another one with --db.",
         )
     connection = _connect(path, read_only=True, wait_s=wait_s)
-    schema_version(connection, path)
+    version, newest = schema_version(connection, path), migrations()[-1][0]
+    if version < newest:
+        connection.close()
+        raise StoreError(
+            f"was written by an older erranalytics (schema {version}, this one reads {newest})",
+            location=str(path),
+            hint="Any ingest brings it up to date and keeps what it holds: erranalytics ingest PATH",
+        )
     return connection
 
 

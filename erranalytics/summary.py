@@ -16,7 +16,7 @@ MOST_SOURCES = 12
 
 def ingest_lines(done: Ingested) -> Iterator[str]:
     """What was read: one line per source when they are few, then the totals and the store."""
-    shown = [one for one in done.results if one.status != "known"]
+    shown = [one for one in done.results if one.status != "known" or one.note]
     for one in shown[:MOST_SOURCES]:
         yield _source_line(one)
     if len(shown) > MOST_SOURCES:
@@ -25,7 +25,7 @@ def ingest_lines(done: Ingested) -> Iterator[str]:
     if known:
         word = plural(known, "source is", "sources are")
         yield f"{known} {word} already in the store, nothing added"
-    if shown:
+    if done.results:
         yield _total_line(done)
     if done.db.exists():
         yield f"store: {done.db} ({human_bytes(done.db.stat().st_size)})"
@@ -35,7 +35,7 @@ def _source_line(one: LoadResult) -> str:
     name = "stdin" if one.uri == "-" else one.uri
     if one.status == "empty":
         return f"{name}: is empty, nothing to ingest"
-    facts = [one.wrapper.replace("-", " ")]
+    facts = [one.wrapper.replace("-", " ")] if one.status != "known" else ["nothing new"]
     if one.host:
         facts[0] += f" from {one.host}"
     if one.versions:
@@ -54,16 +54,14 @@ def _source_line(one: LoadResult) -> str:
 
 
 def _total_line(done: Ingested) -> str:
-    lines = sum(one.line_count for one in done.results)
-    size = sum(one.byte_count for one in done.results)
-    parts = [
-        f"{lines:,} lines",
-        f"{sum(one.event_count for one in done.results):,} events",
-        f"{sum(one.error_count for one in done.results):,} errors",
-        f"{sum(one.incident_count for one in done.results):,} incidents",
-        f"{sum(one.reject_count for one in done.results):,} rejected",
-        f"{done.seconds:.1f} s" + (f", {size / 1e6 / done.seconds:.0f} MB/s" if size > 10_000_000 else ""),
-    ]
+    size, known = done.total("byte_count"), done.total("duplicate_count")
+    words = ("line", "event", "error", "incident")
+    counts = [(len(done.results), "source"), *((done.total(f"{word}_count"), word) for word in words)]
+    parts = [f"{count:,} {plural(count, word)}" for count, word in counts]
+    parts.append(f"{done.total('reject_count'):,} rejected")
+    if known:
+        parts.append(f"{known:,} {plural(known, 'duplicate')}")
+    parts.append(f"{done.seconds:.1f} s" + (f", {size / 1e6 / done.seconds:.0f} MB/s" if size > 10_000_000 else ""))
     return "  " + " · ".join(parts)
 
 

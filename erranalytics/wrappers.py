@@ -1,180 +1,219 @@
 """What stands around the lines of Ollama: find it in a sample and take it off, vectorised.
 
-Every unwrapper takes LINES and gives ``line_no, stamp, host, unit, pid, body`` in the same order; a line
-that does not carry the wrapper keeps its text as ``body``.
+A line may carry several layers (journald around compose around a stamp), and a file may change its form in the middle:
+each line is told by its own shape. What needs the lines before travels in ``WrapState``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import polars as pl
 
+from erranalytics import console, entries, schema
+from erranalytics.console import Console
+from erranalytics.layers import CONSOLE, LAYERS, Clock
+from erranalytics.objects import LOST_MESSAGE
+from erranalytics.peeling import PROOFS, peel
+from erranalytics.pieces import ANSI, ROWS, as_rows
+
+__all__ = ["CLOCKS", "LOST_MESSAGE", "PLAIN", "WrapState", "detect", "evidence", "names", "unwrap"]
+
 PLAIN = "plain"
-
-_MONTH = r"\p{L}{1,4}\.?|\d{1,2}月"
-_SHORT = rf"(?:{_MONTH}) [ \d]\d \d\d:\d\d:\d\d"
-_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
-_TAIL = r" (?:(\S+) )?([^\s\[:]+)(?:\[(\d+)\])?: ?(.*)$"
-
-# The stamp of each text mode of journalctl (systemd 252) and how many characters it takes.
-TEXT_MODES: dict[str, tuple[str, int]] = {
-    "journald-short": (_SHORT, 15),
-    "journald-short-precise": (_SHORT + r"\.\d{6}", 22),
-    "journald-short-iso": (_ISO + _ZONE, 24),
-    "journald-short-iso-precise": (_ISO + r"\.\d{6}" + _ZONE, 31),
-}
-_JSON_FIELDS = ("MESSAGE", "__REALTIME_TIMESTAMP", "_HOSTNAME", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_PID")
-_JSON_TYPE = pl.Struct(dict.fromkeys(_JSON_FIELDS, pl.String))
-_BYTES_AS_HEX = pl.DataFrame(
-    {"byte": list(range(256)), "hex": [f"{n:02x}" for n in range(256)]}, schema={"byte": pl.Int16, "hex": pl.String}
-)
-_COMPOSE = r"^([A-Za-z][\w.-]*) +\| ?(.*)$"
+CLOCKS: tuple[str, ...] = get_args(Clock)
+MAX_LAYERS = 3
+SAMPLE_LINES = 2000
+_TEXT_MODES = tuple(layer.name for layer in LAYERS if layer.start)
+# No prefix of journalctl is shorter.
+_INDENT = " " * 10
+# Its entries have a blank line between them.
+_SEPARATED = "journald-json-sse"
+_CARRIED = ("stamp", "clock", "host", "unit", "pid", "layer")
 
 
-def detect(sample: str) -> str:
-    """The wrapper of most lines of a sample: ``plain`` when none fits half of them."""
-    lines = [line for line in sample.splitlines()[:2000] if line.strip()]
-    patterns = {name: rf"^{stamp}{_TAIL}" for name, (stamp, _) in TEXT_MODES.items()}
-    patterns["journald-json"] = r'^\{.*"__REALTIME_TIMESTAMP" ?:'
-    patterns["compose"] = _COMPOSE
-    compiled = {name: re.compile(pattern.replace(r"\p{L}", r"[^\W\d_]")) for name, pattern in patterns.items()}
-    for name, pattern in compiled.items():
-        if lines and sum(bool(pattern.match(line)) for line in lines) * 2 >= len(lines):
-            return name
-    return PLAIN
+@dataclass(frozen=True, slots=True)
+class WrapState:
+    """What the lines before tell the next.
 
-
-def unwrap(lines: pl.DataFrame, *, wrapper: str) -> pl.DataFrame:
-    """Take the wrapper off LINES.
-
-    Returns:
-        ``line_no, stamp, host, unit, pid, body``; ``stamp`` is the text of the wrapper's time (for JSON
-        the microseconds since 1970), null where the line carries none.
+    ``wrapper``: the layers of the source, joined by ``+``. ``proven``: weak layers that stood before a line of Ollama.
+    ``head``: what the last line carried, for lines that hang on it. ``capture``: where the capture of a console stands.
+    ``pending``: LINES of an entry or of a split line that is not complete yet.
     """
-    if wrapper in TEXT_MODES:
-        return _unwrap_text(lines, *TEXT_MODES[wrapper])
-    return _OTHERS.get(wrapper, _unwrap_plain)(lines)
 
+    wrapper: str
+    proven: tuple[str, ...] = ()
+    head: dict[str, Any] | None = None
+    capture: Console | None = None
+    pending: pl.DataFrame | None = None
 
-def _bare(body: pl.Expr) -> list[pl.Expr]:
-    null = pl.lit(None, dtype=pl.String)
-    empty = [null.alias("stamp"), null.alias("host"), null.alias("unit"), pl.lit(None, dtype=pl.Int32).alias("pid")]
-    return [pl.col("line_no"), *empty, body.alias("body")]
+    def as_json(self) -> dict[str, Any]:
+        """What a grown source needs to go on; it is read again from the first pending line."""
+        capture = self.capture.as_json() if self.capture else None
+        return {"wrapper": self.wrapper, "proven": list(self.proven), "head": self.head, "capture": capture}
 
-
-def _unwrap_plain(lines: pl.DataFrame) -> pl.DataFrame:
-    return lines.select(_bare(pl.col("raw")))
-
-
-def _unwrap_text(lines: pl.DataFrame, stamp: str, width: int) -> pl.DataFrame:
-    """Syslog-like prefix: cut at fixed places, then prove the few distinct heads by regex."""
-    rest = pl.col("raw").str.slice(width + 1)
-    cut = lines.select("line_no", "raw", stamp=pl.col("raw").str.slice(0, width), rest=rest)
-    cut = cut.with_columns(end=pl.col("rest").str.find("]: ", literal=True))
-    cut = cut.with_columns(
-        head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3)
-    )
-    heads = cut.select(pl.col("head").unique())
-    parts = pl.col("head").str.extract_groups(r"^(?:(?P<host>\S+) )?(?P<unit>[^\s\[:]+)\[(?P<pid>\d+)\]$")
-    heads = (
-        heads.with_columns(parts.alias("parts"))
-        .unnest("parts")
-        .with_columns(pl.col("pid").cast(pl.Int32, strict=False))
-    )
-    bad_stamps = cut.select(pl.col("stamp").unique()).filter(~pl.col("stamp").str.contains(f"^{stamp}$"))["stamp"]
-    if heads.height == 1:
-        # One process wrote everything: no need to look each line up.
-        one = heads.row(0, named=True)
-        quick = cut.with_columns(
-            host=pl.lit(one["host"], pl.String), unit=pl.lit(one["unit"], pl.String), pid=pl.lit(one["pid"], pl.Int32)
-        )
-    else:
-        quick = cut.join(heads, on="head", how="left", nulls_equal=True, maintain_order="left")
-    columns = ["line_no", "stamp", "host", "unit", "pid", "body"]
-    if bad_stamps.is_empty() and heads["unit"].null_count() == 0:
-        return quick.select(columns)
-    is_good = pl.col("unit").is_not_null() & ~pl.col("stamp").is_in(bad_stamps.implode())
-    slow = _unwrap_text_slowly(quick.filter(~is_good).select("line_no", "raw"), stamp)
-    return pl.concat([quick.filter(is_good).select(columns), slow]).sort("line_no")
-
-
-def _unwrap_text_slowly(lines: pl.DataFrame, stamp: str) -> pl.DataFrame:
-    """The lines whose prefix has another shape: no pid, no host, a localised month, or no prefix at all."""
-    groups = lines.select(
-        "line_no",
-        "raw",
-        pl.col("raw")
-        .str.extract_groups(f"^({stamp}){_TAIL}")
-        .struct.rename_fields(["stamp", "host", "unit", "pid", "body"])
-        .alias("parts"),
-    ).unnest("parts")
-    return groups.select(
-        "line_no",
-        "stamp",
-        pl.when(pl.col("stamp").is_not_null()).then("host").alias("host"),
-        pl.when(pl.col("stamp").is_not_null()).then("unit").alias("unit"),
-        pl.col("pid").cast(pl.Int32, strict=False),
-        pl.when(pl.col("stamp").is_not_null()).then("body").otherwise("raw").alias("body"),
-    )
-
-
-def _unwrap_json(lines: pl.DataFrame) -> pl.DataFrame:
-    """``journalctl -o json``: MESSAGE may be a string, null (too long) or an array of bytes."""
-    raw = pl.col("raw")
-    is_array = raw.str.contains(r'"MESSAGE" ?: ?\[')
-    simple = lines.filter(~is_array & raw.str.starts_with("{"))
-    try:
-        simple = simple.with_columns(raw.str.json_decode(_JSON_TYPE).alias("json")).unnest("json")
-    except pl.exceptions.PolarsError:
-        # One damaged object makes the quick decoder refuse the whole block.
-        simple = simple.with_columns(_by_path(raw))
-    arrays = lines.filter(is_array & raw.str.starts_with("{")).with_columns(_by_path(raw))
-    arrays = arrays.drop("MESSAGE").join(_decode_bytes(arrays), on="line_no", how="left")
-    other = lines.filter(~raw.str.starts_with("{")).with_columns(
-        pl.lit(None, dtype=pl.String).alias(name) for name in _JSON_FIELDS
-    )
-    frame = pl.concat([simple, arrays.select(simple.columns), other.select(simple.columns)]).sort("line_no")
-    is_record = pl.col("__REALTIME_TIMESTAMP").is_not_null()
-    return frame.select(
-        "line_no",
-        pl.col("__REALTIME_TIMESTAMP").alias("stamp"),
-        pl.col("_HOSTNAME").alias("host"),
-        pl.coalesce("SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT").alias("unit"),
-        pl.col("_PID").cast(pl.Int32, strict=False).alias("pid"),
-        pl.when(is_record).then("MESSAGE").otherwise("raw").alias("body"),
-    )
-
-
-def _by_path(raw: pl.Expr) -> list[pl.Expr]:
-    return [raw.str.json_path_match(f"$.{name}").alias(name) for name in _JSON_FIELDS]
-
-
-def _decode_bytes(lines: pl.DataFrame) -> pl.DataFrame:
-    """``"MESSAGE":[72,105]`` as text, by way of hex digits."""
-    numbers = pl.col("raw").str.extract(r'"MESSAGE" ?: ?\[([\d, ]*)\]').str.replace_all(" ", "").str.split(",")
-    exploded = (
-        lines.select("line_no", byte=numbers).explode("byte").with_columns(pl.col("byte").cast(pl.Int16, strict=False))
-    )
-    digits = exploded.join(_BYTES_AS_HEX, on="byte", how="left", maintain_order="left")
-    joined = digits.group_by("line_no", maintain_order=True).agg(pl.col("hex").str.join(""))
-    return joined.select("line_no", MESSAGE=pl.col("hex").str.decode("hex", strict=False).cast(pl.String, strict=False))
-
-
-def _unwrap_compose(lines: pl.DataFrame) -> pl.DataFrame:
-    """``docker compose logs``: the container name becomes the unit."""
-    parts = lines.with_columns(
-        pl.col("raw").str.extract_groups(_COMPOSE).struct.rename_fields(["name", "inner"]).alias("parts")
-    ).unnest("parts")
-    bare = parts.with_columns(pl.coalesce("inner", "raw").alias("text"))
-    return bare.select(_bare(pl.col("text"))).with_columns(unit=parts["name"])
-
-
-_OTHERS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {"journald-json": _unwrap_json, "compose": _unwrap_compose}
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> WrapState:
+        """The state from ``as_json``."""
+        capture = Console(**values["capture"]) if values.get("capture") else None
+        return cls(values["wrapper"], tuple(values.get("proven", ())), values.get("head"), capture)
 
 
 def names() -> tuple[str, ...]:
-    """The wrappers there are."""
-    return (PLAIN, *TEXT_MODES, *_OTHERS)
+    """The layers there are; ``--format`` takes one, or several joined by ``+``, the outermost first."""
+    return (PLAIN, *(layer.name for layer in LAYERS))
+
+
+def unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl.DataFrame, WrapState]:
+    """Take the wrapper off LINES, from the first pending line on.
+
+    Args:
+        lines: LINES behind those that were given before.
+        state: what the call before returned.
+        is_last: no further lines will come, so nothing is held back.
+
+    Returns:
+        BODIES in the order of the lines, and the state behind them.
+    """
+    rows, state = _unwrap(lines, state, is_last=is_last)
+    return rows.select(schema.BODIES.names()), state
+
+
+def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl.DataFrame, WrapState]:
+    """ROWS and the state behind them."""
+    lines = lines if state.pending is None else pl.concat([state.pending, lines])
+    if lines.is_empty():
+        return schema.empty(ROWS), replace(state, pending=None)
+    found, rest, waits = entries.take(as_rows(lines), is_last=is_last)
+    rest, capture, waiting = console.take(rest, state.capture, is_last=is_last)
+    stack = [name for name in state.wrapper.split("+") if name != CONSOLE.name]
+    expected = [*stack, *[None] * MAX_LAYERS][:MAX_LAYERS]
+    outer = peel(rest, expected=expected[0], proven=state.proven, is_last=is_last)
+    waits += [one for one in (waiting, outer.waits) if one is not None]
+    rows = _in_order([*found, outer.frame])
+    hung = _hang(rows, lines, state.head)
+    rows, proofs, more = _peel_inner(hung, expected[1:], state, is_last=is_last)
+    proofs, pending, waits = pl.concat([outer.proofs, proofs]), None, waits + more
+    if waits:
+        is_done = pl.col("line_no") < min(waits)
+        rows, hung, proofs, pending = (
+            rows.filter(is_done),
+            hung.filter(is_done),
+            proofs.filter(is_done),
+            lines.filter(~is_done),
+        )
+    proven = tuple(dict.fromkeys((*state.proven, *proofs["name"])))
+    head = _last_head(hung, lines, state.head)
+    return rows, replace(state, proven=proven, head=head, capture=capture, pending=pending)
+
+
+def _in_order(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    filled = [part.select(ROWS.names()) for part in parts if not part.is_empty()]
+    if len(filled) == 1:
+        return filled[0]
+    return pl.concat([schema.empty(ROWS), *filled]).sort("line_no", maintain_order=True)
+
+
+def _peel_inner(
+    rows: pl.DataFrame, expected: list[str | None], state: WrapState, *, is_last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
+    """Take further layers off the rows that carried one; also what proved itself, and lines that wait."""
+    proofs, waits = [schema.empty(PROOFS)], []
+    fresh = rows["layer"].is_not_null()
+    for name in expected:
+        part = rows if fresh.all() else rows.filter(fresh)
+        peeled = peel(part, expected=name, proven=state.proven, is_last=is_last)
+        if peeled.frame is part:
+            break
+        proofs.append(peeled.proofs)
+        waits += [] if peeled.waits is None else [peeled.waits]
+        rest = rows.filter(~fresh).with_columns(is_fresh=pl.lit(value=False))
+        before = part.select("line_no", layer_before="layer").unique("line_no", keep="first")
+        inner = peeled.frame.join(before, on="line_no", how="left", maintain_order="left")
+        inner = inner.with_columns(is_fresh=pl.col("layer") != pl.col("layer_before")).select(rest.columns)
+        both = pl.concat([rest, inner]).sort("line_no", maintain_order=True)
+        rows, fresh = both.drop("is_fresh"), both["is_fresh"]
+    return rows, pl.concat(proofs), waits
+
+
+def _hang(rows: pl.DataFrame, lines: pl.DataFrame, head: dict[str, Any] | None) -> pl.DataFrame:
+    """Give the further lines of a message, which journalctl indents, what their first line carried.
+
+    The indent is as many blanks as the prefix has bytes (print_multiline in src/shared/logs-show.c@systemd-v252).
+    """
+    layer, body = pl.col("layer"), pl.col("body")
+    if (head and head["layer"] == _SEPARATED) or (rows["layer"] == _SEPARATED).any():
+        before = layer.shift(fill_value=head["layer"] if head else None)
+        rows = rows.filter(~((body == "") & layer.is_null() & (before == _SEPARATED).fill_null(value=False)))
+    is_loose = layer.is_null() & body.str.starts_with(_INDENT)
+    if not rows.select(is_loose.any()).item():
+        return rows
+    place, is_head = pl.int_range(pl.len()), layer.is_in(_TEXT_MODES).fill_null(value=False)
+    table = rows.join(lines.select("line_no", size=pl.col("raw").str.len_bytes()), on="line_no", maintain_order="left")
+    width = pl.when(is_head).then(pl.col("size") - body.str.len_bytes()).forward_fill()
+    table = table.with_columns(
+        width=width.fill_null(head["width"] if head else 0).cast(pl.Int64),
+        indent=body.str.len_bytes().cast(pl.Int64) - body.str.strip_chars_start(" ").str.len_bytes(),
+        of=pl.when(is_head).then(place).forward_fill().fill_null(-1 if head else -2),
+    )
+    fits = is_loose & (pl.col("width") > 0) & (pl.col("indent") >= pl.col("width"))
+    broken = pl.when(~is_head & ~fits).then(place).forward_fill().fill_null(-2)
+    table = table.with_columns(hangs=fits & (pl.col("of") > broken))
+    of, hangs = pl.col("of"), pl.col("hangs")
+    carried = [
+        pl.when(hangs & (of >= 0))
+        .then(pl.col(name).gather(of.clip(0)))
+        .when(hangs)
+        .then(pl.lit(head[name] if head else None, dtype=ROWS[name]))
+        .otherwise(name)
+        .alias(name)
+        for name in _CARRIED
+    ]
+    cut = pl.when(hangs).then(body.str.slice(pl.col("width"))).otherwise("body")
+    return table.select("line_no", *carried, body=cut).select(ROWS.names())
+
+
+def _last_head(rows: pl.DataFrame, lines: pl.DataFrame, before: dict[str, Any] | None) -> dict[str, Any] | None:
+    if rows.is_empty():
+        return before
+    last = rows.row(-1, named=True)
+    if last["layer"] not in {*_TEXT_MODES, _SEPARATED}:
+        return None
+    raw = lines.filter(pl.col("line_no") == last["line_no"])["raw"][0]
+    return {**{name: last[name] for name in _CARRIED}, "width": len(raw.encode()) - len(last["body"].encode())}
+
+
+def detect(sample: str) -> str:
+    """The layers of most lines of a sample, joined by ``+``; ``plain`` when none fits half of them."""
+    layers, found = _layers_of(sample), []
+    for depth in range(MAX_LAYERS):
+        counts = layers.list.get(depth, null_on_oob=True).value_counts(sort=True, name="lines").drop_nulls()
+        if counts.is_empty() or counts["lines"][0] * 2 < len(layers):
+            break
+        found.append(counts[layers.name][0])
+        layers = layers.filter(layers.list.get(depth, null_on_oob=True) == found[-1])
+    return "+".join(found) or PLAIN
+
+
+def evidence(sample: str) -> list[tuple[str, int, int]]:
+    """What stands around the lines of a sample: the layers, how many lines carry them, how many were looked at."""
+    layers = _layers_of(sample)
+    counts = layers.list.join("+").fill_null(PLAIN).value_counts(sort=True, name="lines")
+    return list(zip(counts[layers.name], counts["lines"], [len(layers)] * counts.height, strict=True))
+
+
+def _layers_of(sample: str) -> pl.Series:
+    """The layers of each line of a sample that is not blank; null where there are none."""
+    raw = pl.Series(re.sub(ANSI, "", sample).replace("\ufeff", "").split("\n")[:SAMPLE_LINES], dtype=pl.String)
+    lines = pl.DataFrame({"line_no": range(1, len(raw) + 1), "raw": raw.str.strip_chars_end("\r")}, schema=schema.LINES)
+    rows, _ = _unwrap(lines, WrapState(PLAIN), is_last=True)
+    weak = "|".join(layer.name for layer in LAYERS if layer.is_weak and "?P<unit>" in layer.pattern)
+    named = rows["layer"].drop_nulls().filter(rows["layer"].drop_nulls().str.contains(rf"(?:^|\+)(?:{weak})\b"))
+    if len(named):
+        # Containers may begin with lines of other programs: the form proves itself later in the sample.
+        rows, _ = _unwrap(lines, WrapState(named[0]), is_last=True)
+    filled = lines.select("line_no").filter(lines["raw"].str.strip_chars() != "")
+    rows = rows.unique("line_no", keep="first").sort("line_no")
+    # A line without a row of its own belongs to the entry that began before it.
+    return filled.join_asof(rows, on="line_no")["layer"].str.split("+").alias("layers")

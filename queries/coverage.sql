@@ -48,6 +48,11 @@ blind as (
     select 'sessions', count(*), 7, 'stretches of log without a start of the server (version and settings unknown): ', ''
     from server_sessions
     where ts_start is null and coalesce(ts_end >= $since, $since is null) and coalesce(host = $host, $host is null)
+    union all
+    select 'gaps', count(*), 8, 'stretches of the journal that were vacuumed before they were read: ',
+        ' (' || string_agg(strftime(from_ts, '%Y-%m-%d %H:%M') || ' to ' || strftime(to_ts, '%Y-%m-%d %H:%M'), ', ' order by from_ts) || ' UTC)'
+    from gaps
+    where coalesce(to_ts >= $since, true) and coalesce(from_ts < $until, true) and coalesce(host = $host, $host is null)
 )
 select topic, cast(amount as bigint) as amount, note || amount || more as note
 from blind

@@ -3,7 +3,7 @@
 -- title    = "Is every line accounted for?"
 -- question = "Was every line of the input read, and how well?"
 -- common   = ["host"]
--- coverage = ["rejects", "unknown", "undated", "sessions"]
+-- coverage = ["rejects", "unknown", "undated", "sessions", "gaps"]
 -- columns  = [
 --   {name = "source", type = "varchar", meaning = "Path of the input; the first row is all of them"},
 --   {name = "accounted", type = "varchar", meaning = "yes when line_count is the sum of the four that follow, else how many lines are missing"},
@@ -13,13 +13,14 @@
 --   {name = "duplicate_count", below = true, type = "bigint", meaning = "Lines already known from another source"},
 --   {name = "reject_count", type = "bigint", meaning = "Lines that could not be a record"}, {name = "reject_reasons", below = true, type = "varchar", meaning = "Why not"},
 --   {name = "unknown_count", below = true, type = "bigint", meaning = "Records of no known shape"}, {name = "foreign_count", below = true, type = "bigint", meaning = "Records of other programs"},
---   {name = "known_share", type = "double", unit = "share", meaning = "Records of Ollama in a known shape, of all its records"},
+--   {name = "known_share", type = "double", unit = "share", meaning = "Lines in a known shape, of all that are not known to be of other programs"},
 --   {name = "clocks", below = true, type = "varchar", meaning = "Where the times come from"}, {name = "source_id", below = true, type = "integer", meaning = "Number"},
 -- ]
 -- ---
 with chosen as (
-    select source_id, uri, line_count from sources where coalesce(host = $host, $host is null)
-    union all select 0, 'all', cast(coalesce(sum(line_count), 0) as bigint) from sources where coalesce(host = $host, $host is null)
+    select coalesce(s.source_id, 0) as source_id, coalesce(s.uri, 'all') as uri, cast(coalesce(sum(l.line_count), 0) as bigint) as line_count
+    from sources as s inner join loads as l using (source_id) where coalesce(s.host = $host, $host is null)
+    group by grouping sets ((s.source_id, s.uri), ())
 ),
 parts as (  -- everything the lines of a source became
     select source_id, 'event' as kind, format as name, ts_source as clock, count(*) as records, sum(line_count) as lines
@@ -31,8 +32,7 @@ shown as (  -- each part twice: under its source and under all
     select c.source_id as shown_id, p.* from parts as p inner join chosen as c on c.source_id in (p.source_id, 0)
     where p.source_id in (select source_id from chosen)),
 texts as (  -- "blank 12, binary 3" and "slog 61.2 %, journal 38.8 %"
-    select shown_id,
-        string_agg(name || ' ' || lines, ', ' order by lines desc, name) filter (where kind = 'reject') as rejects,
+    select shown_id, string_agg(name || ' ' || lines, ', ' order by lines desc, name) filter (where kind = 'reject') as rejects,
         string_agg(name || ' ' || percent || ' %', ', ' order by records desc, name) filter (where kind = 'event') as clocks
     from (select shown_id, kind, coalesce(clock, name) as name, sum(lines) as lines, sum(records) as records,
             round(100.0 * sum(records) / nullif(sum(sum(records)) over (partition by shown_id, kind), 0), 1) as percent
@@ -41,10 +41,10 @@ texts as (  -- "blank 12, binary 3" and "slog 61.2 %, journal 38.8 %"
 sums as (
     select c.source_id, c.uri, c.line_count, coalesce(sum(p.records), 0) as events,
         sum(case when p.kind = 'event' then p.lines else 0 end) as event_lines,
-        sum(case when p.kind = 'duplicate' then p.lines else 0 end) as duplicates,
-        sum(case when p.kind = 'reject' then p.lines else 0 end) as rejects,
-        sum(case when p.name = 'unknown' then p.records else 0 end) as unknowns,
-        sum(case when p.name = 'foreign' then p.records else 0 end) as foreigns
+        sum(case when p.kind = 'duplicate' then p.lines else 0 end) as duplicates, sum(case when p.kind = 'reject' then p.lines else 0 end) as rejects,
+        sum(case when p.name = 'unknown' then p.records else 0 end) as unknowns, sum(case when p.name = 'unknown' then p.lines else 0 end) as unknown_lines,
+        sum(case when p.name in ('foreign', 'powershell-note') then p.records else 0 end) as foreigns,
+        sum(case when p.name in ('foreign', 'powershell-note') then p.lines else 0 end) as foreign_lines
     from chosen as c left join shown as p on p.shown_id = c.source_id group by c.source_id, c.uri, c.line_count
 )
 select
@@ -54,7 +54,7 @@ select
     s.line_count, cast(s.events as bigint) as event_count, cast(s.event_lines - s.events as bigint) as folded_count,
     cast(s.duplicates as bigint) as duplicate_count, cast(s.rejects as bigint) as reject_count, x.rejects as reject_reasons,
     cast(s.unknowns as bigint) as unknown_count, cast(s.foreigns as bigint) as foreign_count,
-    cast(s.events - s.foreigns - s.unknowns as double) / nullif(s.events - s.foreigns, 0) as known_share,
+    cast(s.event_lines - s.foreign_lines - s.unknown_lines as double) / nullif(s.event_lines - s.foreign_lines, 0) as known_share,
     x.clocks, nullif(s.source_id, 0) as source_id
 from sums as s left join texts as x on x.shown_id = s.source_id
 order by s.source_id

@@ -1,4 +1,4 @@
-"""Lines to records: wrappers off, formats recognised, blocks folded."""
+"""Bodies to records: formats recognised, blocks folded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ SLOG = "time=2026-01-01T00:00:00.000Z level=INFO source=a.go:1 msg=hello"
 GIN = '[GIN] 2026/01/01 - 00:00:01 | 200 |   1.5ms |       127.0.0.1 | POST     "/api/chat"'
 
 
-def frame(*lines: str, wrapper: str = "plain") -> pl.DataFrame:
-    """The records of some lines."""
+def bodies(*lines: str, wrapper: str = "plain") -> pl.DataFrame:
+    """Lines without what stands around them."""
     table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
-    framed = framing.frame(table, wrapper=wrapper, book=BOOK, is_last=True)
+    return wrappers.unwrap(table, wrappers.WrapState(wrapper), is_last=True)[0]
+
+
+def frame(*lines: str, wrapper: str = "plain") -> pl.DataFrame:
+    """The records of some lines; each line is in one of them or in a counted reject."""
+    framed = framing.frame(bodies(*lines, wrapper=wrapper), book=BOOK, end=len(lines) + 1, is_last=True)
     assert framed.records.schema == schema.RECORDS
+    assert framed.rest.is_empty()
     assert framed.records["line_count"].sum() + framed.rejects["line_count"].sum() == len(lines)
     return framed.records
 
@@ -90,49 +96,6 @@ def test_text_behind_loader_dots() -> None:
 
 
 SHORT = "Mar 01 08:00:00 gpu01 ollama[42]: "
-WRAPPED = {
-    "journald-short": SHORT,
-    "journald-short-precise": "Mar 01 08:00:00.123456 gpu01 ollama[42]: ",
-    "journald-short-iso": "2026-03-01T08:00:00+0800 gpu01 ollama[42]: ",
-    "journald-short-iso-precise": "2026-03-01T08:00:00.123456+0800 gpu01 ollama[42]: ",
-}
-
-
-@pytest.mark.parametrize("wrapper", WRAPPED)
-def test_text_modes_of_journalctl(wrapper: str) -> None:
-    """Host, unit, pid and stamp are taken off; the wrapper is found by content."""
-    lines = [WRAPPED[wrapper] + SLOG, WRAPPED[wrapper] + GIN]
-    assert wrappers.detect("\n".join(lines)) == wrapper
-    records = frame(*lines, wrapper=wrapper)
-    assert records.select("host", "unit", "pid").unique().rows() == [("gpu01", "ollama", 42)]
-    assert records["body"].to_list() == [SLOG, GIN]
-
-
-def test_prefix_without_host_or_pid() -> None:
-    """``--no-hostname`` and the kernel's lines have shorter prefixes; a line without one keeps its text."""
-    lines = [
-        "Mar 01 08:00:00 ollama[42]: a",
-        "Mar 01 08:00:00 gpu01 kernel: Out of memory: Killed process 1 (x) [y]: z",
-        "-- Boot 7d7c6013a26343b29e964691ff25d04d --",
-    ]
-    table = pl.DataFrame({"line_no": [1, 2, 3], "raw": lines}, schema=schema.LINES)
-    out = wrappers.unwrap(table, wrapper="journald-short")
-    assert out.select("host", "unit", "pid").rows() == [
-        (None, "ollama", 42),
-        ("gpu01", "kernel", None),
-        (None, None, None),
-    ]
-    assert out["body"].to_list() == ["a", "Out of memory: Killed process 1 (x) [y]: z", lines[2]]
-
-
-def test_journald_json_with_every_kind_of_message() -> None:
-    """Text, bytes as numbers, null (too long), and a line that is no JSON."""
-    head = '{"__REALTIME_TIMESTAMP":"1795226483276087","_HOSTNAME":"gpu01","SYSLOG_IDENTIFIER":"ollama","_PID":"7","MESSAGE":'
-    lines = [head + '"a \\"b\\""}', head + "[104,105]}", head + "null}", "not json", head + '"broken']
-    table = pl.DataFrame({"line_no": range(5), "raw": lines}, schema=schema.LINES)
-    out = wrappers.unwrap(table, wrapper="journald-json")
-    assert out["body"].to_list()[:4] == ['a "b"', "hi", None, "not json"]
-    assert out["stamp"].to_list()[:3] == ["1795226483276087"] * 3
 
 
 def test_other_programs_of_a_journal_are_foreign() -> None:
@@ -141,12 +104,45 @@ def test_other_programs_of_a_journal_are_foreign() -> None:
     assert records["format"].to_list() == ["foreign", "slog-text"]
 
 
-@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_record_has_a_most() -> None:
+    """A dump without end is cut where it says, whatever came before in the batch."""
+    lines = [f"llama_model_loader: - kv {n:3d}:   general.name str = x" for n in range(framing.MAX_RECORD_LINES + 10)]
+    assert frame(SLOG, *lines, SLOG)["line_count"].to_list() == [1, framing.MAX_RECORD_LINES, 10, 1]
+
+
+def test_lines_that_a_wrapper_spans_count_for_their_record() -> None:
+    """Lines are counted by the distance to the next record, so an entry of many physical lines counts them all."""
+    table = bodies(SLOG, GIN, SLOG).with_columns(line_no=pl.Series([1, 4, 9]))
+    framed = framing.frame(table, book=BOOK, end=12, is_last=True)
+    assert framed.records["line_count"].to_list() == [3, 5, 3]
+
+
+def test_two_records_on_one_physical_line() -> None:
+    """Only one of them counts it."""
+    records = frame(f"loading{GIN}", SLOG)
+    assert records["line_count"].to_list() == [0, 1, 1]
+
+
+LOG = [SLOG, *FOLDS["panic"], "", *FOLDS["metadata"], f"....{GIN}", *FOLDS["cuda block"], *FOLDS["signal"], SLOG]
+
+
+@pytest.mark.parametrize("cut", range(1, len(LOG)))
 def test_where_the_batch_ends_does_not_matter(cut: int) -> None:
     """The last record is handed back and read again with the next batch."""
-    lines = [SLOG, *FOLDS["panic"], *FOLDS["metadata"], GIN, *FOLDS["cuda block"], SLOG]
-    table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
-    whole = framing.frame(table, wrapper="plain", book=BOOK, is_last=True).records
-    first = framing.frame(table.head(cut), wrapper="plain", book=BOOK, is_last=False)
-    second = framing.frame(pl.concat([first.rest, table.slice(cut)]), wrapper="plain", book=BOOK, is_last=True)
+    table, end = bodies(*LOG), len(LOG) + 1
+    whole = framing.frame(table, book=BOOK, end=end, is_last=True).records
+    first = framing.frame(table.head(cut), book=BOOK, end=cut + 1, is_last=False)
+    assert first.records.height + first.rest.height > 0
+    second = framing.frame(pl.concat([first.rest, table.slice(cut)]), book=BOOK, end=end, is_last=True)
     assert pl.concat([first.records, second.records]).equals(whole)
+
+
+def test_line_by_line_is_all_at_once() -> None:
+    """The rest that is handed over is all the state there is."""
+    table = bodies(*LOG)
+    rest, parts = table.clear(), []
+    for at in range(table.height):
+        framed = framing.frame(pl.concat([rest, table.slice(at, 1)]), book=BOOK, end=at + 2, is_last=False)
+        rest, parts = framed.rest, [*parts, framed.records]
+    parts.append(framing.frame(rest, book=BOOK, end=len(LOG) + 1, is_last=True).records)
+    assert pl.concat(parts).equals(framing.frame(table, book=BOOK, end=len(LOG) + 1, is_last=True).records)

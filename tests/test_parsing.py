@@ -17,9 +17,10 @@ MTIME = datetime(2026, 6, 1, tzinfo=UTC)
 def parse(*lines: str, tz: str = "UTC", mtime: datetime | None = MTIME) -> pl.DataFrame:
     """The events of some lines."""
     sample = "\n".join(lines)
-    wrapper = wrappers.detect(sample)
+    state = wrappers.WrapState(wrappers.detect(sample))
     table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
-    records = framing.frame(table, wrapper=wrapper, book=BOOK, is_last=True).records
+    bodies, _ = wrappers.unwrap(table, state, is_last=True)
+    records = framing.frame(bodies, book=BOOK, end=len(lines) + 1, is_last=True).records
     clock = clocks.first_clock(sample, mtime=mtime, default_tz=tz)
     events, _ = parsing.parse(records, book=BOOK, clock=clock)
     assert events.schema == schema.EVENTS
@@ -88,62 +89,6 @@ def test_ipv6_and_query() -> None:
         "/v1/messages",
         "200 POST /v1/messages",
     )
-
-
-def test_clocks_of_a_plain_file() -> None:
-    """slog has its zone, an access line takes that zone, a bare line inherits."""
-    events = parse(slog("msg=a"), gin("1ms"), "load_tensors: offloaded 33/33 layers to GPU")
-    assert events["ts"].dt.to_string("%H:%M:%S%.3f").to_list() == ["00:00:00.500", "00:00:02.000", "00:00:02.000"]
-    assert events["ts_source"].to_list() == ["slog", "gin+offset", "inherited"]
-
-
-def test_access_line_before_the_first_slog_line_takes_its_zone() -> None:
-    """A rotated file may begin with access lines."""
-    assert parse(gin("1ms"), slog("msg=a"))["ts"].dt.hour().to_list() == [0, 0]
-
-
-def test_without_evidence_the_given_zone_counts() -> None:
-    """``--tz`` serves stamps that name no zone."""
-    assert parse(gin("1ms"), tz="Asia/Shanghai")["ts"].dt.hour().to_list() == [0]
-
-
-def test_no_time_at_all() -> None:
-    """A file gives its own time, pasted text gives none."""
-    assert parse("Error: boom")["ts_source"].to_list() == ["file"]
-    event = parse("Error: boom", mtime=None).row(0, named=True)
-    assert (event["ts"], event["ts_source"]) == (None, "none")
-
-
-def test_syslog_stamp_gets_year_and_zone() -> None:
-    """The year of the slog line beside it, its zone by the difference, over New Year too."""
-    lines = [
-        "Dec 31 23:59:59 h ollama[1]: " + slog("msg=a", "2025-12-31T15:59:59.100Z"),
-        "Dec 31 23:59:59 h ollama[1]: load_tensors: a",
-        "Jan 01 00:00:01 h ollama[1]: load_tensors: b",
-    ]
-    events = parse(*lines)
-    assert events["ts"].dt.to_string("%F %T").to_list() == [
-        "2025-12-31 15:59:59",
-        "2025-12-31 15:59:59",
-        "2025-12-31 16:00:01",
-    ]
-    assert events["ts_source"].to_list() == ["slog", "journal", "journal"]
-
-
-def test_year_of_a_journal_without_dated_lines() -> None:
-    """The time of the file is the only hint: November before a June file is last year's."""
-    events = parse("Nov 30 10:00:00 h ollama[1]: load_tensors: a", "Mar 01 10:00:00 h ollama[1]: load_tensors: b")
-    assert events["ts"].dt.year().to_list() == [2025, 2026]
-
-
-def test_iso_and_json_wrappers_are_exact() -> None:
-    """journalctl prints zones without a colon; JSON has microseconds since 1970."""
-    iso = parse("2026-03-01T19:04:05+0800 h ollama[1]: load_tensors: a")
-    assert iso["ts"].dt.to_string("%T").to_list() == ["11:04:05"]
-    js = parse(
-        '{"__REALTIME_TIMESTAMP":"1772363045416409","MESSAGE":"load_tensors: a","_PID":"1","SYSLOG_IDENTIFIER":"ollama","_HOSTNAME":"h"}'
-    )
-    assert js["ts"].dt.to_string("%T%.6f").to_list() == ["11:04:05.416409"]
 
 
 def test_lines_of_a_folded_record_are_kept_as_attributes() -> None:

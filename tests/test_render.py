@@ -315,7 +315,8 @@ def test_notes_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """No bar in a log of cron."""
-    with diagnostics.progress(100) as bar:
+    with diagnostics.progress() as bar:
+        bar.expect(100)
         bar.file("server.log")
         bar.advance(50)
     assert capsys.readouterr() == ("", "")
@@ -335,7 +336,8 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar names the file, with its markup and escapes dead."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with diagnostics.progress(100) as bar:
+    with diagnostics.progress() as bar:
+        bar.expect(100)
         bar.file("[bold]server\x1b]0;x.log")
         bar.advance(50)
     assert "[bold]server\\x1b]0;x.log" in terminal.getvalue()

@@ -32,3 +32,20 @@ def test_sessions(name: str) -> None:
         series, state = sessions.assign(events.slice(at, 1), state)
         single += series.to_list()
     assert single == expected
+
+
+# A load that goes on where another ended: run 0 is the run it goes on in, -1 the one before that.
+RESUMED = {
+    "the taken port is told by the first line": (True, [BUSY, "a"], [-1, -1]),
+    "the start that was announced begins to listen": (True, [LISTEN, "a"], [0, 0]),
+    "the next start": (False, ["a", CONFIG, LISTEN, "b"], [0, 1, 1, 1]),
+    "a second server that begins and ends here": (False, ["a", CONFIG, BUSY, "b"], [0, 1, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_sessions_of_a_source_that_goes_on(name: str) -> None:
+    """What the load before said last decides to which run the first lines belong."""
+    has_config, messages, expected = RESUMED[name]
+    state = sessions.SessionState(fallback=-1, has_config=has_config)
+    assert sessions.assign(pl.DataFrame({"message": messages}), state)[0].to_list() == expected

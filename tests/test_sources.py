@@ -1,102 +1,117 @@
-"""Bytes to lines: encodings, compression, damaged input, prefixes."""
+"""Inputs: which there are, what their first bytes say, and what is refused."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import hashlib
+import io
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from erranalytics import schema, sources
+from erranalytics import archives, blocks, sources
+from erranalytics.archives import zstd
 from erranalytics.errors import InputError
 
-TEXT = "erste Zeile µs\n\nzweite\n"
+LOG = "time=2026-01-01T00:00:00Z level=INFO msg=a\n"
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstd.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+}
 
 
-def read(path: Path, **options: int) -> list[str]:
-    """All lines of a file."""
-    source = sources.open_source(str(path))
-    return [line for block in sources.read(source, **options) for line in block.lines["raw"].to_list()]
+def write(path: Path, data: bytes) -> Path:
+    """A file with these bytes."""
+    path.write_bytes(data)
+    return path
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_text_encodings_give_the_same_lines(tmp_path: Path, encoding: str) -> None:
-    """UTF-8 and UTF-16 come out alike, with and without byte-order mark."""
-    text = "time=2026-01-01T00:00:00Z level=INFO msg=a\n" * 5 + TEXT
-    path = tmp_path / "a.log"
-    path.write_bytes(text.encode(encoding))
-    assert read(path) == text.splitlines()
+def test_encoding_is_told_by_the_first_bytes(encoding: str) -> None:
+    """By the byte-order mark, without one by the NUL in every second byte."""
+    expected = encoding if encoding != "utf-16" else "utf-16-le"
+    assert sources.detect_encoding((LOG * 5).encode(encoding)) == expected
 
 
-@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1 << 20])
-def test_block_size_changes_nothing(tmp_path: Path, block_bytes: int) -> None:
-    """A line is never cut by a block, nor lost, nor doubled."""
-    path = tmp_path / "a.log"
-    path.write_text("".join(f"line {n} µ\n" for n in range(50)) + "no end", encoding="utf-8")
-    assert read(path, block_bytes=block_bytes) == [*(f"line {n} µ" for n in range(50)), "no end"]
+@pytest.mark.parametrize("name", PACKERS)
+def test_compression_is_told_by_the_first_bytes(name: str, tmp_path: Path) -> None:
+    """The name does not matter, and what is inside is what counts for everything else."""
+    source = sources.open_source(str(write(tmp_path / "a.txt", PACKERS[name](LOG.encode()))))
+    assert (source.compression, source.encoding) == (name, "utf-8")
+    assert source.text_sample() == LOG
+    assert source.can_grow == (name == "none")
 
 
-def test_gzip_is_found_in_the_content(tmp_path: Path) -> None:
-    """The name does not matter."""
-    path = tmp_path / "a.txt"
-    path.write_bytes(gzip.compress(TEXT.encode()))
-    assert read(path) == TEXT.splitlines()
-
-
-def test_cut_archive_gives_what_was_readable_and_says_so(tmp_path: Path) -> None:
-    """A truncated gzip is not lost; the last block carries a note."""
-    whole = "".join(f"line {n} {n * 7919}\n" for n in range(20_000))
-    path = tmp_path / "a.gz"
-    path.write_bytes(gzip.compress(whole.encode())[:-2000])
-    blocks = list(sources.read(sources.open_source(str(path)), block_bytes=4096))
-    lines = [line for block in blocks for line in block.lines["raw"].to_list()]
-    assert lines[:100] == whole.splitlines()[:100]
-    assert blocks[-1].note is not None and "ends early" in blocks[-1].note
-
-
-def test_nul_ansi_cr_and_bad_bytes() -> None:
-    """NUL and colours go, carriage returns at the end go, invalid UTF-8 is replaced."""
-    lines = sources.to_lines(b"\0\0a\r\n\x1b[97;42m 200 \x1b[0m\n\xff b\n")
-    assert lines["raw"].to_list() == ["a", " 200 ", "\ufffd b"]
-    assert lines.schema == schema.LINES
-
-
-def test_binary_is_refused(tmp_path: Path) -> None:
-    """A program is not a log."""
-    path = tmp_path / "a.bin"
-    path.write_bytes(bytes(range(256)) * 40)
+@pytest.mark.parametrize("data", [bytes(range(256)) * 40, b"\x7fELF" + bytes(range(1, 32)) * 99, b"\0" * 5000])
+def test_binary_is_refused(data: bytes, tmp_path: Path) -> None:
+    """A program is not a log, and neither are NUL bytes alone."""
     with pytest.raises(InputError, match="binary"):
-        sources.open_source(str(path))
+        sources.open_source(str(write(tmp_path / "a.bin", data)))
 
 
-def test_log_that_begins_with_nul_is_no_binary(tmp_path: Path) -> None:
-    """Two servers that write one file leave a long run of NUL bytes."""
-    path = tmp_path / "a.log"
-    path.write_bytes(b"Error: listen\n" + b"\0" * 20_000 + b"time=2026-01-01T00:00:00Z level=INFO msg=a\n")
-    assert read(path) == ["Error: listen", "time=2026-01-01T00:00:00Z level=INFO msg=a"]
+def test_archive_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    """With its kind and what to do."""
+    with pytest.raises(InputError, match="damaged gzip archive") as fault:
+        sources.open_source(str(write(tmp_path / "a.log", gzip.compress(LOG.encode())[:9])))
+    assert fault.value.hint
 
 
-def test_digest_and_prefix(tmp_path: Path) -> None:
-    """The digest of the last block is that of all bytes; prefixes are proved without parsing."""
-    path = tmp_path / "a.log"
-    path.write_text("abc\ndef\n")
-    source = sources.open_source(str(path))
-    blocks = list(sources.read(source, block_bytes=4))
-    assert blocks[-1].byte_end == 8
-    assert sources.prefix_digests(source, [8, 4, 99]) == {
-        4: sources.prefix_digests(source, [4])[4],
-        8: blocks[-1].digest,
-    }
+def test_prefixes_are_proved_without_parsing(tmp_path: Path) -> None:
+    """The digest of each prefix, ready to go on; prefixes longer than the input are left out."""
+    data = (LOG * 9).encode()
+    for name, pack in PACKERS.items():
+        source = sources.open_source(str(write(tmp_path / name, pack(data))))
+        found = sources.prefix_digests(source, [len(data), 4, 999, 4])
+        assert {size: one.hexdigest() for size, one in found.items()} == {
+            size: hashlib.sha256(data[:size]).hexdigest() for size in (4, len(data))
+        }
+        found[4].update(data[4:])
+        assert found[4].hexdigest() == found[len(data)].hexdigest()
 
 
 def test_expand_names_every_kind(tmp_path: Path) -> None:
     """Folders are walked in order, globs expand, ``-`` stays, what is missing becomes a fault and stops nothing."""
     (tmp_path / "b.log").write_text("b")
     (tmp_path / "a.log").write_text("a")
+    (tmp_path / ".hidden").write_text("h")
     (tmp_path / "empty").mkdir()
     found = list(
         sources.expand([str(tmp_path), str(tmp_path / "*.log"), "-", str(tmp_path / "no"), str(tmp_path / "empty")])
     )
     a, b = str(tmp_path / "a.log"), str(tmp_path / "b.log")
     assert found[:5] == [a, b, a, b, "-"]
-    assert all(isinstance(fault, InputError) for fault in found[5:]) and len(found) == 7
+    assert all(isinstance(fault, InputError) for fault in found[5:])
+    assert len(found) == 7
+
+
+def test_what_has_no_file_is_spooled_and_discarded() -> None:
+    """A stream is read through a temporary file that is gone afterwards; so is one that is no text."""
+    source = sources.open_spooled(io.BytesIO(gzip.compress(LOG.encode())), uri="stdin")
+    assert (source.uri, source.mtime, source.can_grow) == ("stdin", None, False)
+    assert [line for block in blocks.read(source) for line in block.lines["raw"]] == [LOG.rstrip()]
+    sources.discard(source)
+    assert not source.path.exists()
+
+
+def test_a_file_is_not_discarded(tmp_path: Path) -> None:
+    """Only temporary files go."""
+    source = sources.open_source(str(write(tmp_path / "a.log", LOG.encode())))
+    sources.discard(source)
+    assert source.path.exists()
+
+
+def test_a_damaged_stream_gives_what_it_had() -> None:
+    """``take`` returns the bytes before the damage and the damage."""
+    data = b"".join(hashlib.sha256(str(n).encode()).hexdigest().encode() for n in range(5000))
+    packed = gzip.compress(data)
+    with gzip.open(io.BytesIO(packed[: len(packed) // 2])) as stream:
+        part, damage = archives.take(stream, len(data))  # type: ignore[arg-type]
+    assert data.startswith(part)
+    assert len(part) > len(data) // 4
+    assert isinstance(damage, archives.DAMAGE)

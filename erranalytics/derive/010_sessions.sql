@@ -18,11 +18,11 @@ with marks as (
     group by session_id
 ),
 spans as (
-    select session_id, source_id, any_value(host) as host, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
+    select session_id, min(source_id) as source_id, mode(host) as host, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
         arg_min(pid, event_id) filter (where pid is not null and message like 'Listening on %') as pid
     from events
     where session_id in (select session_id from scope)
-    group by session_id, source_id
+    group by session_id
 )
 select
     s.session_id, s.source_id, s.host, s.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end,
@@ -30,7 +30,6 @@ select
         when m.is_oom_killed then 'oom_killed'
         when m.is_stopped then 'stopped'
         when m.is_crashed then 'crashed'
-        when lead(s.session_id) over (partition by s.source_id order by s.session_id) is not null then 'restarted'
         else 'unknown'
     end as end_reason,
     -- Keys are upper case, values may hold blanks and colons: cut before each key.
@@ -41,3 +40,23 @@ select
     m.devices, s.first_event_id, s.last_event_id
 from spans as s
 left join marks as m using (session_id);
+
+-- A run that is followed by another of the same server ended with it.
+update server_sessions set end_reason = 'restarted'
+where end_reason = 'unknown' and session_id in (
+    select a.session_id
+    from server_sessions as a
+    inner join sources as sa on sa.source_id = a.source_id
+    inner join sources as sb on sb.stream_id = sa.stream_id
+    inner join server_sessions as b on b.source_id = sb.source_id
+    where b.session_id in (select session_id from scope)
+        and (b.first_event_id > a.last_event_id and b.ts_end >= a.ts_end and b.session_id <> a.session_id)
+    union all
+    select a.session_id
+    from server_sessions as a
+    inner join sources as sa on sa.source_id = a.source_id
+    inner join sources as sb on sb.stream_id = sa.stream_id
+    inner join server_sessions as b on b.source_id = sb.source_id
+    where a.session_id in (select session_id from scope)
+        and b.ts_end > a.ts_end and b.session_id <> a.session_id
+);

@@ -1,11 +1,11 @@
 -- Attempts to load a model: from the line that starts the runner to the one that says how it went.
-delete from model_loads where session_id in (select session_id from scope);
+delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
 create or replace temp table load_lines as
 select event_id, source_id, session_id, ts, component, message, attrs, cause, code,
     message in ('starting llama server', 'starting runner', 'starting llama-server') and attrs like '%--model %' as is_start
 from events
-where session_id in (select session_id from scope)
+where session_id in (select session_id from scope) and event_id >= getvariable('since_id') - 20
     and (
         message in ('starting llama server', 'starting runner', 'starting llama-server', 'offload', 'load', 'gpu memory', 'system memory', 'model weights', 'kv cache', 'compute graph', 'total memory')
         or message like 'offload to %' or message like '%offloaded %/% layers to GPU' or message like '%buffer size =%'
@@ -96,4 +96,4 @@ left join ends as e on e.load_seq = s.event_id
 left join load_lines as t on t.event_id = coalesce(least(e.ready_id, e.bad_id), e.ready_id, e.bad_id)
 left join load_lines as bad on bad.event_id = e.bad_id
 left join causes as c on c.code = bad.code
-where s.is_start;
+where s.is_start and s.event_id >= getvariable('since_id');

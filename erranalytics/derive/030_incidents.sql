@@ -2,42 +2,52 @@
 --
 -- Roles: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went
 -- away; `access` lines are requests that failed for no reason of their own; everything else stands alone.
-delete from incidents where session_id in (select session_id from scope);
-update errors set incident_id = null where session_id in (select session_id from scope) and incident_id is not null;
+--
+-- Problems before `fold_from` keep their incident; those shortly before it, and the last of another role, are read again
+-- so that the first new ones know what they follow. Only what came out differently is written.
+create or replace temp macro role_of(surface, is_inference, status, endpoint, category, severity, cause) as case
+    -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
+    when surface = 'access' and is_inference and (status in (499, 500) or (status = 400 and endpoint like '%embed%')) then 'access'
+    when category = 'cancelled' and surface <> 'access' then 'left'
+    when category in ('memory', 'gpu', 'runner', 'model_file') and (severity in ('error', 'critical') or cause in ('oom_predicted', 'oom_retry')) then 'chain'
+    else 'alone'
+end;
+
+-- How well a line names the cause: 0 best.
+create or replace temp macro vagueness_of(confidence, cause, category) as case
+    when confidence = 'guess' then 9
+    when cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
+    when cause like 'load_crashed%' or cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry', 'model_capabilities_unknown') then 3
+    -- What the memory was for says more than which buffer it was.
+    when cause in ('kv_cache_alloc_failed', 'compute_buffer_alloc_failed') then 0
+    when cause = 'metal_command_failed' then 2
+    when category in ('memory', 'gpu', 'model_file', 'cancelled') then 1
+    else 2
+end;
 
 create or replace temp table problems as
-select
-    e.event_id, e.source_id, e.session_id, e.ts, e.code, e.severity, e.confidence, e.surface, e.model, e.http_status,
-    case
-        -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
-        when e.surface = 'access' and r.is_inference and (e.http_status in (499, 500) or (e.http_status = 400 and r.endpoint like '%embed%')) then 'access'
-        when e.category = 'cancelled' and e.surface <> 'access' then 'left'
-        when e.category in ('memory', 'gpu', 'runner', 'model_file') and (e.severity in ('error', 'critical') or e.cause in ('oom_predicted', 'oom_retry')) then 'chain'
-        else 'alone'
-    end as role,
-    -- How well a line names the cause: 0 best.
-    case
-        when e.confidence = 'guess' then 9
-        when e.cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
-        when e.cause like 'load_crashed%' or e.cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry', 'model_capabilities_unknown') then 3
-        -- What the memory was for says more than which buffer it was.
-        when e.cause in ('kv_cache_alloc_failed', 'compute_buffer_alloc_failed') then 0
-        when e.cause = 'metal_command_failed' then 2
-        when e.category in ('memory', 'gpu', 'model_file', 'cancelled') then 1
-        else 2
-    end as vagueness,
-    e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began,
-    r.duration_us
-from errors as e
-left join requests as r on r.event_id = e.event_id
-where e.session_id in (select session_id from scope) and e.event_id is not null;
+with known as (
+    select
+        e.event_id, e.session_id, e.ts, e.code, e.surface, e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began, r.duration_us,
+        role_of(e.surface, r.is_inference, e.http_status, r.endpoint, e.category, e.severity, e.cause) as role,
+        case when e.event_id < getvariable('fold_from') then e.incident_id end as settled_id
+    from errors as e
+    left join requests as r on r.event_id = e.event_id and r.event_id >= getvariable('memory_from')
+    where e.session_id in (select session_id from scope) and e.event_id is not null
+        and (e.event_id >= getvariable('memory_from') or e.category in ('memory', 'gpu', 'runner', 'model_file', 'cancelled'))
+),
+latest as (
+    select max(event_id) as event_id from known where event_id < getvariable('fold_from') and role in ('chain', 'left') group by session_id
+)
+select k.* from known as k
+where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest);
 
 -- A model that loads or answers in between ends a fault.
 create or replace temp table recoveries as
-select session_id, event_id from requests where session_id in (select session_id from scope) and status = 200 and is_inference
+select session_id, event_id from requests where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and status = 200 and is_inference
 union all
 select session_id, event_id from events
-where session_id in (select session_id from scope) and format = 'slog-text' and (message like 'llama runner started in %' or message like 'llama-server started in %');
+where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and format = 'slog-text' and (message like 'llama runner started in %' or message like 'llama-server started in %');
 
 create or replace temp table folded as
 with dated as (
@@ -82,7 +92,7 @@ marked as (
     window w as (partition by session_id order by event_id)
 ),
 islands as (
-    select *, max(case when is_new then event_id end) over (partition by session_id order by event_id) as incident_id
+    select *, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id order by event_id) as incident_id
     from marked
 ),
 -- What repeats without a gap of a minute is one incident; a failed request is always one of its own, together
@@ -93,29 +103,43 @@ neighbours as (
     window w as (partition by session_id order by event_id)
 ),
 repeats as (
-    select event_id, code, session_id, surface,
+    select event_id, code, session_id, surface, settled_id,
         case when code = 'NFD001' and code_before = 'CAP013' and gap <= interval 1 second then id_before end as joined_id,
         coalesce(ts - lag(ts) over (partition by session_id, code, surface order by event_id) > interval 60 second, true)
             or surface = 'access' or code = 'CAP013' as is_new
     from neighbours
-)
-select event_id, incident_id from islands
-union all
-select event_id, coalesce(joined_id, max(case when is_new then event_id end) over (partition by session_id, code, surface order by event_id)) from repeats;
-
-insert into incidents by name
-with members as (
-    select p.*, f.incident_id, row_number() over (partition by f.incident_id order by p.vagueness, p.event_id) as place
-    from folded as f inner join problems as p using (event_id)
 ),
-roots as (select incident_id, code, event_id, confidence from members where place = 1),
+gathered as (
+    select event_id, incident_id from islands
+    union all
+    select event_id,
+        coalesce(joined_id, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id, code, surface order by event_id))
+    from repeats
+)
+select event_id, incident_id from gathered where event_id >= getvariable('fold_from');
+
+create or replace temp table incidents_now as select * from incidents where false;
+
+insert into incidents_now by name
+with places as (
+    select event_id, incident_id from folded
+    union all
+    select event_id, incident_id from errors
+    where incident_id in (select incident_id from folded) and event_id < getvariable('fold_from')
+),
+members as (
+    select e.*, p.incident_id as fold_id,
+        row_number() over (partition by p.incident_id order by vagueness_of(e.confidence, e.cause, e.category), e.event_id) as place
+    from places as p inner join errors as e using (event_id)
+),
+roots as (select fold_id as incident_id, code, event_id, confidence from members where place = 1),
 totals as (
-    select incident_id, min(ts) as first_ts, max(ts) as last_ts, any_value(session_id) as session_id, any_value(source_id) as source_id,
+    select fold_id as incident_id, min(ts) as first_ts, max(ts) as last_ts, any_value(session_id) as session_id, any_value(source_id) as source_id,
         count(*) as error_count, count(*) filter (where surface = 'access') as request_count, count(*) filter (where surface = 'client') as call_count,
         list_sort(list(distinct model) filter (where model is not null)) as models,
         max(case severity when 'critical' then 3 when 'error' then 2 else 1 end) as worst,
         bool_or(surface = 'client') as is_client, bool_or(surface <> 'client') as is_server
-    from members group by incident_id
+    from members group by fold_id
 )
 select
     t.incident_id, t.first_ts, t.last_ts, r.code, c.cause,
@@ -127,5 +151,13 @@ from totals as t
 inner join roots as r using (incident_id)
 inner join causes as c on c.code = r.code;
 
-update errors set incident_id = f.incident_id from folded as f where errors.event_id = f.event_id;
-update events set incident_id = f.incident_id from folded as f where events.event_id = f.event_id;
+delete from incidents as i
+where i.session_id in (select session_id from scope)
+    and (i.incident_id >= getvariable('fold_from') or i.incident_id in (select incident_id from incidents_now))
+    and hash(i) not in (select hash(n) from incidents_now as n);
+insert into incidents select * from incidents_now where incident_id not in (select incident_id from incidents);
+
+update errors set incident_id = f.incident_id
+from folded as f where errors.event_id = f.event_id and errors.incident_id is distinct from f.incident_id;
+update events set incident_id = f.incident_id
+from folded as f where events.event_id = f.event_id and events.incident_id is distinct from f.incident_id;

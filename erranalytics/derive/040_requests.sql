@@ -1,18 +1,28 @@
 -- What became of each request: the cause from its incident, and which 200s are suspect.
-update requests
-set incident_id = i.incident_id,
-    code = i.code,
-    outcome = case when c.category = 'cancelled' then 'cancelled_by_client' else requests.outcome end
-from folded as f, incidents as i, causes as c
-where requests.event_id = f.event_id and i.incident_id = f.incident_id and c.code = i.code;
+create or replace temp table fates as
+select
+    r.event_id, i.incident_id, coalesce(i.code, e.code) as code,
+    case when c.category = 'cancelled' then 'cancelled_by_client' else outcome_of(r.status, r.endpoint) end as outcome
+from requests as r
+left join folded as f on f.event_id = r.event_id
+left join incidents_now as i on i.incident_id = coalesce(f.incident_id, case when r.event_id < getvariable('fold_from') then r.incident_id end)
+left join causes as c on c.code = i.code
+left join errors as e on e.event_id = r.event_id
+where r.session_id in (select session_id from scope)
+    and (f.event_id is not null or (r.incident_id is not null and (r.event_id >= getvariable('fold_from') or r.incident_id in (select incident_id from incidents_now))));
+
+update requests set incident_id = f.incident_id, code = f.code, outcome = f.outcome
+from fates as f
+where requests.event_id = f.event_id
+    and (requests.incident_id is distinct from f.incident_id or requests.code is distinct from f.code or requests.outcome is distinct from f.outcome);
 
 -- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of
 -- the model. So each death is led back to the last streams that ended before it was noticed.
 create or replace temp table deaths as
 select i.incident_id, i.session_id, i.root_event_id, min(e.event_id) as noticed_id, min(e.ts) as noticed_ts
-from incidents as i
-inner join errors as e on e.incident_id = i.incident_id
-where i.session_id in (select session_id from scope)
+from errors as e
+inner join incidents as i using (incident_id)
+where e.session_id in (select session_id from scope)
     and (e.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault', 'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
         or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
 group by i.incident_id, i.session_id, i.root_event_id;
@@ -21,7 +31,7 @@ create or replace temp table suspects as
 with streams_200 as (
     select event_id, session_id, ts_start, ts_end
     from requests
-    where session_id in (select session_id from deaths)
+    where session_id in (select session_id from deaths) and event_id >= getvariable('recovery_from')
         and status = 200 and is_inference and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
 ended_before as (
@@ -39,4 +49,10 @@ select event_id, min(root_event_id) as suspected_by
 from (select * from ended_before union all select * from running_then) as led_back
 group by event_id;
 
-update requests set suspected_by = s.suspected_by from suspects as s where requests.event_id = s.event_id;
+update requests set suspected_by = s.suspected_by
+from (
+    select r.event_id, s.suspected_by
+    from requests as r left join suspects as s using (event_id)
+    where r.session_id in (select session_id from scope) and r.event_id >= getvariable('recovery_from') and r.suspected_by is distinct from s.suspected_by
+) as s
+where requests.event_id = s.event_id;

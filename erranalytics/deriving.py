@@ -1,0 +1,114 @@
+"""What needs neighbours in time, by SQL inside the store, in the transaction of the load that brought the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+
+import duckdb
+import polars as pl
+
+from erranalytics import rows, store
+from erranalytics.rulebook import Rulebook
+
+DUMPS = "request-dump"
+REQUEST_MODELS = "045_request_models.sql"
+
+
+def derive(
+    connection: duckdb.DuckDBPyConnection, *, load_id: int, sessions: Iterable[int], since_id: int | None
+) -> None:
+    """Runs, model loads, incidents, outcomes of requests and templates anew for what a load touched.
+
+    Args:
+        connection: the store, inside a transaction.
+        load_id: the load.
+        sessions: runs that were touched besides those of its records.
+        since_id: the first event that was touched besides its records; None when there is none, 0 when runs were
+            joined or put in another order.
+    """
+    connection.execute(
+        """create or replace temp table scope as
+           select distinct session_id from events where load_id = ? and session_id is not null""",
+        [load_id],
+    )
+    connection.executemany("insert into scope values (?)", [[one] for one in sessions] or [[None]])
+    ((first,),) = connection.execute("select min(event_id) from events where load_id = ?", [load_id]).fetchall()
+    touched = min(int(one) for one in (first, since_id, 0 if first is None else None) if one is not None)
+    # A load of a model that was under way in one of the runs is read again from its start.
+    ((since,),) = connection.execute(
+        """select coalesce(min(load_seq), 0) from (
+               select max(load_seq) as load_seq from model_loads
+               where session_id in (select session_id from scope) and load_seq < ? group by session_id
+           )""",
+        [touched],
+    ).fetchall()
+    connection.execute(f"set variable since_id = {int(since)}")
+    _fold_from(connection, touched)
+    connection.execute(f"set variable load_id = {int(load_id)}")
+    connection.execute(
+        """create or replace temp table earlier_runs as
+           select session_id, version from server_sessions where session_id in (select session_id from scope)"""
+    )
+    package = resources.files("erranalytics")
+    folder = package / "derive"
+    ((has_dumps,),) = connection.execute(f"select count(*) > 0 from templates where format = '{DUMPS}'").fetchall()
+    for name in sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql")):
+        if name == REQUEST_MODELS and not has_dumps:
+            continue
+        connection.execute((folder / name).read_text(encoding="utf-8"))
+    ((has_learnt,),) = connection.execute(
+        """select count(*) > 0 from server_sessions as s inner join earlier_runs as e using (session_id)
+           where s.version is distinct from e.version"""
+    ).fetchall()
+    if since_id == 0 or has_learnt:
+        connection.execute((package / "reconcile" / "040_templates.sql").read_text(encoding="utf-8"))
+
+
+def _fold_from(connection: duckdb.DuckDBPyConnection, touched: int) -> None:
+    """From where on problems are folded anew, and what of the time before is read again for it."""
+    ((fold_from, memory_from),) = connection.execute(
+        """with first as (
+               select min(ts) as ts from events
+               where event_id >= $touched and session_id in (select session_id from scope)
+           ),
+           near as (
+               select min(e.event_id) filter (where e.ts >= f.ts - interval 15 minute) as fold_from,
+                   min(e.event_id) filter (where e.ts >= f.ts - interval 30 minute) as memory_from
+               from errors as e cross join first as f
+               where e.session_id in (select session_id from scope)
+           )
+           select least($touched, coalesce(fold_from, $touched)), least($touched, coalesce(memory_from, $touched))
+           from near""",
+        {"touched": touched},
+    ).fetchall()
+    # The last answer before that may turn out to have been broken off.
+    ((recovery_from,),) = connection.execute(
+        """select coalesce(max(event_id), 0) from requests
+           where event_id < ? and session_id in (select session_id from scope) and status = 200 and is_inference
+               and endpoint not like '%embed%'""",
+        [memory_from],
+    ).fetchall()
+    for name, value in {"fold_from": fold_from, "memory_from": memory_from, "recovery_from": recovery_from}.items():
+        connection.execute(f"set variable {name} = {int(value)}")
+
+
+def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> None:
+    """The taxonomy and the rules, so that a store explains itself years later."""
+    stored = connection.execute("select value from meta where key = 'rulebook_hash'").fetchone()
+    if stored and stored[0] == rules.hash:
+        return
+    store.replace_all(connection, "causes", rows.causes_frame(rules))
+    table = pl.DataFrame(
+        {
+            "rule": [rule.id for rule in rules.rules],
+            "code": [rule.code for rule in rules.rules],
+            "confidence": [rule.confidence for rule in rules.rules],
+            "severity": [rules.severity(rule) for rule in rules.rules],
+            "literals": [list(rule.literals) for rule in rules.rules],
+            "pattern": [rule.pattern for rule in rules.rules],
+            "refs": [list(rule.references) for rule in rules.rules],
+        }
+    )
+    store.replace_all(connection, "rules", table)
+    connection.execute("insert or replace into meta values ('rulebook_hash', ?)", [rules.hash])

@@ -1,0 +1,89 @@
+-- Records of the new source, and of the stored ones that tell of the same hosts and times, in groups.
+--
+-- A record with a stamp of its own is known by that stamp and its text; those without one by their place
+-- behind it. So the unit of comparison is the group: a stamped record and what follows it up to the next. Access
+-- lines go to another stream than the rest and may interleave differently in a copy: each has groups of its own.
+-- Expects `newcomer` (source_id, load_id) and `others` (source_id).
+create or replace temp macro chain_of(format) as case
+    when format in ('gin', 'gin-trailer') then 'access'
+    when format in ('systemd', 'kernel', 'journald-note') then 'system'
+    else 'server'
+end;
+
+create or replace temp table pieces as
+with bounds as (
+    select min(ts) - interval 1 minute as from_ts, max(ts) + interval 1 minute as to_ts
+    from events where load_id = (select load_id from newcomer)
+),
+chosen as (
+    select *, true as is_new from events where load_id = (select load_id from newcomer)
+    union all
+    select *, false as is_new from events
+    where source_id in (select source_id from others) and ts between (select from_ts from bounds) and (select to_ts from bounds)
+),
+keyed as (
+    select
+        c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, coalesce(c.host, '') as host, c.ts, c.session_id, c.is_new,
+        chain_of(c.format) as chain,
+        case
+            when c.format = 'gin' then hash(c.ts, c.message, r.duration_us, r.client_address)
+            when c.ts_source = 'slog' then hash(c.ts, c.level, c.component, c.message, c.attrs)
+            when c.ts_source in ('go-log', 'json', 'dump') then hash(c.ts, c.component, c.message)
+            when c.format in ('systemd', 'kernel') then hash(date_trunc('second', c.ts), c.message)
+        end as key
+    from chosen as c
+    left join requests as r on r.event_id = c.event_id
+)
+select *, last_value(case when key is not null then event_id end ignore nulls) over (partition by source_id, host, chain order by line_no, event_id) as anchor_id
+from keyed;
+
+-- The k-th of records that look the same is the k-th of them in every copy.
+create or replace temp table groups as
+with summed as (
+    select is_new, source_id, host, chain, anchor_id,
+        min(key) filter (where event_id = anchor_id) as key,
+        min(line_no) filter (where event_id = anchor_id) as line_no,
+        any_value(session_id) filter (where event_id = anchor_id) as session_id,
+        count(*) as record_count, sum(line_count) as line_total, max(line_no) as last_line, max(event_id) as last_id
+    from pieces
+    group by is_new, source_id, host, chain, anchor_id
+),
+ends as (
+    select source_id, coalesce(host, '') as host, chain_of(format) as chain, max(line_no) as last_line from events
+    where source_id in (select source_id from others)
+    group by all
+)
+select s.*, row_number() over (partition by s.is_new, s.host, s.chain, s.key order by s.source_id, s.line_no, s.anchor_id) as occurrence,
+    count(*) over (partition by s.is_new, s.host, s.chain, s.key) as copy_count,
+    -- Only the last group of a source can be shorter there than it was in truth, only the first one can lack its anchor.
+    coalesce(s.last_line = e.last_line, false) as is_tail,
+    min(s.line_no) over (partition by s.source_id, s.host, s.chain) = s.line_no as is_first
+from summed as s
+left join ends as e using (source_id, host, chain);
+
+create or replace temp table pairs as
+select n.host, n.chain, n.source_id as new_source, n.anchor_id as new_anchor, n.line_no as new_line, n.session_id as new_session, n.is_first as is_new_first,
+    o.source_id as old_source, o.anchor_id as old_anchor, o.last_id as old_last, o.line_no as old_line, o.session_id as old_session, o.is_first as is_old_first,
+    -- Lines can be compared between copies of one form only: an entry of an export takes many.
+    o.is_tail and (n.record_count > o.record_count or (n.record_count = o.record_count and n.line_total > o.line_total and ns.wrapper = os.wrapper)) as is_new_better,
+    n.copy_count = o.copy_count as is_even, n.occurrence = o.occurrence as is_same_place, n.line_no - o.line_no as distance
+from groups as n
+inner join groups as o using (host, chain, key)
+inner join sources as ns on ns.source_id = n.source_id
+inner join sources as os on os.source_id = o.source_id
+where n.is_new and not o.is_new and n.key is not null and (n.occurrence = o.occurrence or n.copy_count <> o.copy_count);
+
+-- Where a piece begins or ends among records that look the same, the distance of the lines tells which is which.
+create or replace temp table matches as
+with distances as (
+    select old_source, mode(distance) as distance from pairs where is_even group by old_source
+),
+told as (
+    select p.*, coalesce(p.distance = d.distance, false) as is_told
+    from pairs as p left join distances as d using (old_source)
+),
+decided as (
+    select *, bool_or(is_told) over (partition by new_anchor) or bool_or(is_told) over (partition by old_anchor) as is_decided
+    from told
+)
+select * from decided where is_even or is_told or (is_same_place and not is_decided);

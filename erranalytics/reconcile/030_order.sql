@@ -1,0 +1,20 @@
+-- Records of several sources in one run get new numbers in the order in which they were written.
+-- Expects `session_map` (old_id, new_id), the runs that are one.
+create or replace temp table renumbered as
+with ordered as (
+    select e.event_id,
+        row_number() over (
+            order by coalesce(m.new_id, e.session_id), coalesce(a.rank, r.rank), coalesce(a.place, e.event_id), a.place is not null, a.line_no, e.event_id
+        ) as place
+    from events as e
+    left join session_map as m on m.old_id = e.session_id
+    left join ranks as r on r.session_id = e.session_id
+    left join arrivals as a using (event_id)
+    where e.session_id in (select old_id from session_map union select new_id from session_map)
+)
+select event_id, (select max(event_id) from events) + place as new_id from ordered;
+
+update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null then r.new_id end
+from renumbered as r where errors.event_id = r.event_id;
+update requests set event_id = r.new_id, request_id = r.new_id from renumbered as r where requests.event_id = r.event_id;
+update events set event_id = r.new_id from renumbered as r where events.event_id = r.event_id;
