@@ -6,7 +6,7 @@ import codecs
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import polars as pl
@@ -40,11 +40,18 @@ class Block:
     size: int = 0
     digest: str | None = None
     note: str | None = None
+    line_total: int | None = None
 
     @property
     def line_count(self) -> int:
         """Lines of the block, the unfinished one too."""
+        if self.line_total is not None:
+            return self.line_total
         return self.lines.height + (0 if self.tail is None else self.tail.height)
+
+    def stripped(self) -> Block:
+        """What is still of use when the lines are parsed: numbers, no text."""
+        return replace(self, lines=self.lines.clear(), data=b"", line_total=self.line_count)
 
     def offset(self, back: int) -> int | None:
         """Where the line begins that has ``back - 1`` whole lines behind it; None when it is before this block."""

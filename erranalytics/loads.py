@@ -21,6 +21,9 @@ from erranalytics.reconciling import Reconciled
 from erranalytics.resuming import Begin, Options, Taken
 from erranalytics.sources import Source
 
+# Deriving from fewer events is over before a second thread has begun.
+FEW_EVENTS = 200_000
+
 __all__ = ["LoadResult", "Options", "load"]
 
 
@@ -152,7 +155,8 @@ def _append_all(
         totals.unknown += int(events.filter(pl.col("format") == lineformats.UNKNOWN)["line_count"].sum())
         options.on_bytes(batch.block.end - position)
         position, last = batch.block.end, batch
-    connection.execute("reset threads")
+    if totals.events > FEW_EVENTS:
+        connection.execute("reset threads")
     totals.bytes = last.block.size - begin.start
     options.on_bytes(last.block.size - position)
     return totals, last

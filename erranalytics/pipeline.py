@@ -119,7 +119,7 @@ def _parsed(
         if block.digest is None:
             events, rejects, state = step(block.lines, state, formats=formats, is_last=False)
             state = _with_byte(state, block)
-            yield Batch(events, rejects, block, state, before)
+            yield Batch(events, rejects, block.stripped(), state, before)
             continue
         tail = schema.empty(schema.LINES) if block.tail is None else block.tail
         waiting = incomplete(tail) if can_grow else tail.clear()

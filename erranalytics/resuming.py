@@ -166,12 +166,11 @@ def take_back(connection: duckdb.DuckDBPyConnection, begin: Begin, *, known: Kno
         f"select min(event_id), list(distinct session_id) from events where {where}"
     ).fetchall()
     connection.execute(
-        f"""update templates set event_count = templates.event_count - g.n,
-                first_ts = case when templates.event_count > g.n then first_ts end,
-                last_ts = case when templates.event_count > g.n then last_ts end
+        f"""update templates set event_count = templates.event_count - g.n
             from (select template_id, count(*) as n from events where {where} group by 1) as g
             where templates.template_id = g.template_id"""
     )
+    connection.execute("delete from templates where event_count = 0")
     doomed = f"select event_id from events where {where}"
     connection.execute(f"delete from errors where event_id in ({doomed})")
     connection.execute(f"delete from requests where event_id in ({doomed})")

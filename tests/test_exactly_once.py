@@ -321,7 +321,7 @@ LOADER = b"llama_context: n_ctx_seq     = 2048\nllama_context: n_batch       = 5
 STAMPED = b"time=2026-11-21T10:00:12.772+08:00 level=INFO source=a.go:1 msg=loaded\n"
 TASK = b"srv  update_slots: all slots are idle\nsrv  log_server_r: done request: POST /chat 127.0.0.1 200\n"
 LIMITS = {
-    "twins on both sides of a cut": ([[STAMPED, TASK, STAMPED], [STAMPED, LOADER]], 6, 7),
+    "twins on both sides of a cut": ([[STAMPED, TASK, STAMPED], [STAMPED, LOADER]], 6, 4),
     "an overlap that only access lines stamp": ([[STAMPED, TASK, ACCESS, TASK], [ACCESS, TASK, STAMPED.replace(b":12.", b":18.")]], 7, 9),
     "alike lines on both sides of a cut that nothing overlaps": ([[ACCESS], [ACCESS]], 2, 1),
     "pieces without any stamp": ([[LOADER], [LOADER, b"print_info: n_layer = 1\n"]], 3, 5),
