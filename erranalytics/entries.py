@@ -32,12 +32,14 @@ def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.D
     """
     done: list[pl.DataFrame] = []
     waits: list[int] = []
+    # Hardly any log has such entries: a cheap look tells before the pattern is run.
+    may_be_verbose = rows.select(_BODY.str.contains("[s=", literal=True).any()).item()
     for layer, is_start in (
         (_EXPORT, _BODY.str.starts_with("__CURSOR=")),
         (_PRETTY, _BODY == "{"),
-        (_VERBOSE, _is_head()),
+        (_VERBOSE, _is_head() if may_be_verbose else pl.lit(value=False)),
     ):
-        start = rows.select(is_start.alias("start")).to_series()
+        start = rows.select(start=is_start & _BODY.is_not_null()).to_series()
         if not start.any():
             continue
         marked = _mark(rows.with_columns(start=start), layer)
