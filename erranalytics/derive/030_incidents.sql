@@ -128,7 +128,7 @@ with places as (
     where incident_id in (select incident_id from folded) and event_id < getvariable('fold_from')
 ),
 members as (
-    select e.*, p.incident_id as fold_id,
+    select e.event_id, e.ts, e.session_id, e.source_id, e.surface, e.severity, e.model, e.code, e.confidence, p.incident_id as fold_id,
         row_number() over (partition by p.incident_id order by vagueness_of(e.confidence, e.cause, e.category), e.event_id) as place
     from places as p inner join errors as e using (event_id)
 ),

@@ -1,15 +1,22 @@
 -- What became of each request: the cause from its incident, and which 200s are suspect.
+create or replace temp table failing as
+select r.event_id, r.status, r.endpoint, case when r.event_id < getvariable('fold_from') then r.incident_id end as settled_id
+from requests as r
+where r.session_id in (select session_id from scope)
+    and (
+        (r.event_id >= getvariable('fold_from') and (r.incident_id is not null or r.event_id in (select event_id from folded)))
+        or r.incident_id in (select incident_id from incidents_now)
+    );
+
 create or replace temp table fates as
 select
     r.event_id, i.incident_id, coalesce(i.code, e.code) as code,
     case when c.category = 'cancelled' then 'cancelled_by_client' else outcome_of(r.status, r.endpoint) end as outcome
-from requests as r
+from failing as r
 left join folded as f on f.event_id = r.event_id
-left join incidents_now as i on i.incident_id = coalesce(f.incident_id, case when r.event_id < getvariable('fold_from') then r.incident_id end)
+left join incidents_now as i on i.incident_id = coalesce(f.incident_id, r.settled_id)
 left join causes as c on c.code = i.code
-left join errors as e on e.event_id = r.event_id
-where r.session_id in (select session_id from scope)
-    and (f.event_id is not null or (r.incident_id is not null and (r.event_id >= getvariable('fold_from') or r.incident_id in (select incident_id from incidents_now))));
+left join (select event_id, code from errors where event_id in (select event_id from failing)) as e on e.event_id = r.event_id;
 
 update requests set incident_id = f.incident_id, code = f.code, outcome = f.outcome
 from fates as f
