@@ -99,17 +99,7 @@ def _name(texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
 
 def _rule_table(book: Rulebook) -> pl.DataFrame:
     """What a rule says of every text it wins, by number."""
-    return pl.DataFrame(
-        [(number, rule.id, rule.code, rule.confidence, book.severity(rule)) for number, rule in enumerate(book.rules)],
-        schema={
-            "rule_no": pl.UInt32,
-            "rule": pl.String,
-            "code": pl.String,
-            "confidence": CONFIDENCE,
-            "severity": pl.String,
-        },
-        orient="row",
-    )
+    return pl.DataFrame(book.columns).cast({"confidence": CONFIDENCE}).with_row_index("rule_no")
 
 
 def _winners(readings: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
@@ -137,10 +127,7 @@ def _quiet_blocks(winners: pl.DataFrame, *, texts: pl.Series, book: Rulebook) ->
 def _match(haystacks: pl.Series, *, book: Rulebook) -> pl.DataFrame:
     """Pairs (id of the text, number of the rule) where the pattern of the rule matches."""
     literals = book.literals
-    waiting = pl.DataFrame(
-        {"literal": list(literals), "rule_no": [list(numbers) for numbers in literals.values()]},
-        schema={"literal": pl.String, "rule_no": pl.List(pl.UInt32)},
-    ).explode("rule_no")
+    waiting = pl.DataFrame(book.waiting, schema={"literal": pl.String, "rule_no": pl.UInt32})
     held = haystacks.rename("literal").str.extract_many(list(literals), ascii_case_insensitive=True, overlapping=True)
     pairs = (
         pl.DataFrame({"id": pl.int_range(len(haystacks), dtype=pl.UInt32, eager=True), "literal": held})

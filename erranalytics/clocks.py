@@ -208,6 +208,10 @@ def _outer_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]
     )
     kinds = table.select(pl.col("clock").drop_nulls().unique()).to_series().to_list()
     steps = table.filter(_is_needed(clock, kinds) & pl.col("stamp").is_not_null())
+    # Records without a stamp of their own that stand together and have one stamp of the wrapper have one time.
+    steps = steps.with_columns(run=_is_first_of_its_stamp().cum_sum() - 1)
+    run = pl.repeat(None, table.height, dtype=pl.UInt32, eager=True).scatter(steps["place"], steps["run"])
+    steps = steps.unique("run", keep="first", maintain_order=True)
     steps = steps.hstack(stamps.read(steps))
     local, clock = _with_years(steps, clock, table.select("near_place", "near").row(-1))
     told, clock = _in_zone(steps.with_columns(local), clock)
@@ -215,9 +219,15 @@ def _outer_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]
     steps = steps.with_columns(outer_utc=pl.coalesce("utc", told, counted))
     beside = zones.proven(pl.col("own_naive"), pl.col("outer_utc"), within_s=_TOLD_AT_ONCE_S)
     program = pl.col("clock").str.extract(r"^(\w+)")
-    steps = steps.select("place", "outer_utc", beside=beside, is_exact=pl.col("clock").is_in(_EXACT), program=program)
-    table = table.select("place", "own_utc", "own_naive", "zone_s")
-    return table.join(steps, on="place", how="left", maintain_order="left"), clock
+    steps = steps.select("outer_utc", beside=beside, is_exact=pl.col("clock").is_in(_EXACT), program=program)
+    return table.select("place", "own_utc", "own_naive", "zone_s").hstack(steps.select(pl.all().gather(run))), clock
+
+
+def _is_first_of_its_stamp() -> pl.Expr:
+    names = ("stamp", "clock", "near_place")
+    is_other = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in names)
+    is_stamped = pl.col("moment").is_not_null()
+    return is_other | is_stamped | is_stamped.shift(fill_value=True)
 
 
 def _is_needed(clock: Clock, kinds: list[str]) -> pl.Expr:

@@ -49,9 +49,9 @@ def take(
     Returns:
         ROWS, where the capture stands behind them, and the first line that waits.
     """
-    is_head = rows.select(_BODY.str.contains(CONSOLE.pattern)).to_series()
-    if rows.is_empty() or (capture is None and not is_head.any()):
+    if capture is None and not may_begin(rows):
         return rows, capture, None
+    is_head = rows.select(_BODY.str.contains(CONSOLE.pattern)).to_series()
     table, waits = _heads(rows.with_columns(is_head=is_head, is_plus=_BODY.str.starts_with("+ ")), is_last=is_last)
     first = 0 if capture else table.select((pl.col("is_head").cum_sum() == 0).sum()).item()
     inside = table.slice(first)
@@ -68,6 +68,11 @@ def take(
     whole = inside.group_by("group", maintain_order=True).agg(pl.exclude("body").first(), _BODY.str.join(""))
     whole = whole.with_columns(_BODY.str.replace(CONSOLE.pattern, ""), layer=pl.lit(CONSOLE.name))
     return pl.concat([table.head(first).select(ROWS.names()), whole.select(ROWS.names())]), capture, waits
+
+
+def may_begin(rows: pl.DataFrame) -> bool:
+    """Whether a capture may begin in some ROWS."""
+    return bool(rows.select(_BODY.str.contains(CONSOLE.pattern).any()).item())
 
 
 def _heads(table: pl.DataFrame, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:

@@ -18,6 +18,12 @@ _EXPORT, _PRETTY, _VERBOSE = (BY_NAME[f"journald-{mode}"] for mode in ("export",
 _FIELDS = (*objects.JOURNAL_FIELDS, "_STREAM_ID", "_LINE_BREAK")
 _KEY = r"^([A-Z_][A-Z0-9_]{0,63})(?:=|$)"
 _BODY = pl.col("body")
+# How an entry begins: a cheap sign, and the proof.
+_STARTS = {
+    _EXPORT: (sign := _BODY.str.starts_with("__CURSOR="), sign),
+    _PRETTY: (sign := _BODY == "{", sign),
+    _VERBOSE: (sign := _BODY.str.contains(" [s=", literal=True), sign & _BODY.str.contains(_VERBOSE.pattern)),
+}
 
 
 def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.DataFrame, list[int]]:
@@ -32,14 +38,8 @@ def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.D
     """
     done: list[pl.DataFrame] = []
     waits: list[int] = []
-    # Hardly any log has such entries: a cheap look tells before the pattern is run.
-    may_be_verbose = rows.select(_BODY.str.contains("[s=", literal=True).any()).item()
-    for layer, is_start in (
-        (_EXPORT, _BODY.str.starts_with("__CURSOR=")),
-        (_PRETTY, _BODY == "{"),
-        (_VERBOSE, _is_head() if may_be_verbose else pl.lit(value=False)),
-    ):
-        start = rows.select(start=is_start & _BODY.is_not_null()).to_series()
+    for layer in may_begin(rows):
+        start = rows.select(start=_STARTS[layer][1] & _BODY.is_not_null()).to_series()
         if not start.any():
             continue
         marked = _mark(rows.with_columns(start=start), layer)
@@ -59,8 +59,10 @@ def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.D
     return done, rows, waits
 
 
-def _is_head() -> pl.Expr:
-    return _BODY.str.contains(" [s=", literal=True) & _BODY.str.contains(_VERBOSE.pattern)
+def may_begin(rows: pl.DataFrame) -> list[Layer]:
+    """The layers of which an entry may begin in some ROWS: hardly any log has one, and a cheap look tells."""
+    found = rows.select(sign.any().alias(layer.name) for layer, (sign, _) in _STARTS.items()).row(0, named=True)
+    return [layer for layer in _STARTS if found[layer.name]]
 
 
 def _mark(rows: pl.DataFrame, layer: Layer) -> pl.DataFrame:

@@ -182,24 +182,26 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     What does not join is an anchor itself, so it is looked at again until nothing changes: nearly always at once.
     """
     form, anchor = pl.col("format"), pl.col("anchor")
+    is_closing = (pl.col("shape") == "closing").fill_null(value=False)
+    can_join = (form == UNKNOWN) | form.is_in(book.names("continues")) | is_closing
+    is_guest = table.select(can_join & ~pl.col("is_hanging") & ~pl.col("is_first")).to_series()
+    guests = table.select("format", "shape", place=pl.int_range(pl.len())).filter(is_guest)
+    if guests.is_empty():
+        return table
     takes = (form == UNKNOWN) & anchor.is_in(book.names("absorbs"))
     for item in book.formats:
         if item.continues:
             takes = takes | ((form == item.name) & anchor.is_in(item.continues))
     # An error block of a GPU backend ends with the line that names the source file.
-    takes = takes | ((pl.col("shape") == "closing").fill_null(value=False) & (anchor == "gpu-error"))
-    is_guest = (
-        (form == UNKNOWN) | form.is_in(book.names("continues")) | (pl.col("shape") == "closing").fill_null(value=False)
-    )
-    table = table.with_columns(is_guest=is_guest & ~pl.col("is_hanging") & ~pl.col("is_first"))
-    if not table.select(pl.col("is_guest").any()).item():
-        return table
-    joined = table["is_guest"]
+    takes = takes | (is_closing & (anchor == "gpu-error"))
+    # A line that hangs on nothing is an anchor that takes nothing.
+    names = table.select(pl.when("is_hanging").then(pl.lit("")).otherwise(form)).to_series()
+    joined = is_guest
     for _ in range(MAX_ROUNDS):
-        own = pl.when("is_first").then(pl.when("is_hanging").then(pl.lit("")).otherwise(form))
-        stands = pl.when(pl.col("is_hanging") | joined).then(own).otherwise(form)
-        seen = table.with_columns(anchor=stands.forward_fill().shift().fill_null(""))
-        again = seen.select(pl.col("is_guest") & takes).to_series()
+        stands = pl.when((~pl.col("is_hanging") & ~joined) | pl.col("is_first")).then(pl.int_range(pl.len()))
+        place = table.select(stands.forward_fill().shift()).to_series().gather(guests["place"])
+        hit = guests.with_columns(anchor=names.gather(place).fill_null("")).select(takes).to_series()
+        again = pl.repeat(value=False, n=table.height, dtype=pl.Boolean, eager=True).scatter(guests["place"], hit)
         if (again == joined).all():
             break
         joined = again

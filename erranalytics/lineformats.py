@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from erranalytics.errors import FormatError
 
 UNKNOWN = "unknown"
-FEW = 10_000
-STAGE = 20
+MOST_MET = 20_000
+KEPT_BYTES = 500
 # The two formats of nearly every line of a busy server; they are told by their first bytes.
 HOT = {"slog-text": "time=2", "gin": "[GIN] 2"}
 
@@ -67,17 +67,24 @@ class LineFormat(BaseModel):
         """The named groups of the pattern."""
         return tuple(re.findall(r"\(\?P<(\w+)>", self.pattern))
 
-    def is_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
-        """Whether a body has this format."""
-        test = body.str.contains(self.pattern)
-        if self.contains:
-            test = pl.any_horizontal(body.str.contains(text, literal=True) for text in self.contains) & test
+    def may_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
+        """Whether a body passes the cheap tests before the pattern."""
+        tests = [pl.lit(value=True)]
         if self.starts:
-            test = pl.any_horizontal(body.str.starts_with(text) for text in self.starts) & test
-        if not self.units:
-            return test
-        is_theirs = unit.is_in(self.units).fill_null(value=False) & test
-        return is_theirs | body.str.contains(self.anywhere) if self.anywhere else is_theirs
+            tests.append(pl.any_horizontal(body.str.starts_with(text) for text in self.starts))
+        if self.contains:
+            tests.append(pl.any_horizontal(body.str.contains(text, literal=True) for text in self.contains))
+        if self.units and not self.anywhere:
+            tests.append(self._is_theirs(unit))
+        return pl.all_horizontal(tests)
+
+    def is_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
+        """Whether a body that passed the cheap tests has this format."""
+        test = body.str.contains(self.pattern)
+        return (self._is_theirs(unit) & test) | body.str.contains(self.anywhere) if self.anywhere else test
+
+    def _is_theirs(self, unit: pl.Expr) -> pl.Expr:
+        return unit.is_in(self.units).fill_null(value=False)
 
     def is_noise(self, body: pl.Expr) -> pl.Expr:
         """Whether a body of this format is pure noise."""
@@ -87,6 +94,9 @@ class LineFormat(BaseModel):
         return test & ~body.str.contains(self.guard) if self.guard else test
 
 
+_MET = pl.Schema({"body": pl.String(), "unit": pl.String(), "format": pl.String(), "is_noise": pl.Boolean()})
+
+
 class FormatBook:
     """The formats in their declared order, with the hash of their data."""
 
@@ -94,6 +104,8 @@ class FormatBook:
         self.formats = tuple(formats)
         self.by_name = {item.name: item for item in formats}
         self.hash = digest
+        # Logs repeat themselves: what was met before need not be looked at again. It changes nothing but time.
+        self._met = pl.DataFrame(schema=_MET)
 
     def names(self, flag: Literal["opens", "absorbs", "continues"]) -> list[str]:
         """The formats that have a property."""
@@ -108,35 +120,36 @@ class FormatBook:
         Returns:
             The same rows with ``format`` (``unknown`` when none fits) and ``is_noise``.
         """
-        # A stage is one pass over what the stages before left: for few bodies the passes cost, for many the patterns.
-        stage = STAGE if bodies.height < FEW else 1
+        met = self._met
+        known = bodies.join(met, on=["body", "unit"], how="left", nulls_equal=True)
+        fresh = known.filter(pl.col("format").is_null()).select("body", "unit")
+        if fresh.is_empty():
+            return known
+        told = self._tell(fresh)
+        kept = told.filter(pl.col("body").str.len_bytes() <= KEPT_BYTES)
+        self._met = pl.concat([met, kept]) if met.height + kept.height <= MOST_MET else kept.head(MOST_MET)
+        return pl.concat([known.filter(pl.col("format").is_not_null()), told])
+
+    def _tell(self, bodies: pl.DataFrame) -> pl.DataFrame:
+        body, unit = pl.col("body"), pl.col("unit")
         left, done = bodies, []
-        for at in range(0, len(self.formats), stage):
+        for item in self.formats:
             if left.is_empty():
                 break
-            tried = left.with_columns(_form(self.formats[at : at + stage]).alias("format"))
-            hits = tried.filter(pl.col("format").is_not_null())
-            done.append(hits.with_columns(_noise(self.formats[at : at + stage]).alias("is_noise")))
-            left = tried.filter(pl.col("format").is_null()).drop("format")
+            # A pattern costs more to compile than to run on a few bodies: one that no body waits for is not run.
+            mask = left.select(
+                pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit)
+            ).to_series()
+            if not mask.any():
+                continue
+            waiting = left.filter(mask)
+            hit = waiting.select(item.is_match(body, unit)).to_series()
+            if hit.any():
+                found = waiting.filter(hit).with_columns(format=pl.lit(item.name), is_noise=item.is_noise(body))
+                done.append(found)
+                left = left.filter(~mask.scatter(mask.arg_true(), hit))
         done.append(left.with_columns(format=pl.lit(UNKNOWN), is_noise=pl.lit(value=False)))
         return pl.concat(done)
-
-
-def _form(formats: Sequence[LineFormat]) -> pl.Expr:
-    """The name of the first of some formats that a body has, else null."""
-    form: pl.Expr = pl.lit(None, dtype=pl.String)
-    for item in reversed(formats):
-        is_match = item.is_match(pl.col("body"), pl.col("unit"))
-        form = pl.when(is_match).then(pl.lit(item.name)).otherwise(form)
-    return form
-
-
-def _noise(formats: Sequence[LineFormat]) -> pl.Expr:
-    noise: pl.Expr = pl.lit(value=False)
-    for item in formats:
-        if item.noise:
-            noise = pl.when(pl.col("format") == item.name).then(item.is_noise(pl.col("body"))).otherwise(noise)
-    return noise
 
 
 @cache

@@ -15,11 +15,11 @@ from erranalytics.lineformats import UNKNOWN, FormatBook, LineFormat
 MESSAGE_LIMIT = 16_384
 GIN_TIME = "%Y/%m/%d - %H:%M:%S"
 
-_WORKING: dict[str, pl.DataType] = {
-    **{name: kind for name, kind in schema.EVENTS.items() if name not in ("ts", "ts_source")},
+# What a record has already; the rest is parsed for each family of formats and put back in order.
+_KEPT = ("line_no", "line_count", "host", "unit", "pid", "stamp", "clock")
+_PARSED: dict[str, pl.DataType] = {
     "row": pl.UInt32(),
-    "stamp": pl.String(),
-    "clock": pl.String(),
+    **{name: kind for name, kind in schema.EVENTS.items() if name not in (*_KEPT, "ts", "ts_source")},
     "own_utc": schema.UTC_US,
     "own_naive": schema.NAIVE_US,
     "zone_s": pl.Int32(),
@@ -37,15 +37,17 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     """
     if records.is_empty():
         return schema.empty(schema.EVENTS), clock
-    frame = records.with_columns(redact.mask_secrets(records["rest"])).with_row_index("row")
+    frame = records.select("format", "body", redact.mask_secrets(records["rest"])).with_row_index("row")
     is_slog, is_gin = pl.col("format") == "slog-text", pl.col("format") == "gin"
     parts = [
-        pl.DataFrame(schema=_WORKING),
+        pl.DataFrame(schema=_PARSED),
         _parse_slog(frame.filter(is_slog), book.by_name["slog-text"]),
         _parse_gin(frame.filter(is_gin), book.by_name["gin"]),
         _parse_others(frame.filter(~is_slog & ~is_gin), book),
     ]
+    parts = [part.select(name for name in _PARSED if name in part.columns) for part in parts]
     parsed = pl.concat(parts, how="diagonal_relaxed").sort("row")
+    parsed = records.select(_KEPT).hstack(parsed.drop("row"))
     timed, clock = clocks.set_time(parsed, clock)
     timed = timed.with_columns(_cut(pl.col("message")))
     return timed.select(schema.EVENTS.names()).cast(schema.EVENTS), clock
@@ -177,37 +179,46 @@ def _parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         client_address=field("field_3").str.strip_chars(),
         route=route,
     )
-    # There are few routes: method and path are taken apart once each.
-    routes = table.select(pl.col("route").drop_nulls().unique())
+    # There are few routes: method and path, and the texts made of them, are taken apart and put together once each.
+    routes = table.select("status", "route").unique()
     parts = pl.col("route").str.extract_groups(r'^(?P<method>[A-Z]+)\s+"(?P<path>[^"?]*)(?:\?[^"]*)?"')
-    table = table.join(
-        routes.with_columns(parts.alias("parts")).unnest("parts"), on="route", how="left", maintain_order="left"
-    ).drop("part", "route")
+    routes = routes.with_columns(parts.alias("parts")).unnest("parts").with_columns(_gin_texts())
+    table = table.join(routes, on=["status", "route"], how="left", nulls_equal=True, maintain_order="left")
+    table = table.drop("part", "route")
     is_whole = pl.all_horizontal(pl.col("own_naive", "status", "duration_us", "method").is_not_null())
     if not table.select(is_whole.all()).item():
         slow = _parse_gin_slowly(table.filter(~is_whole).select(frame.columns), form)
         table = pl.concat([table.filter(is_whole), slow.select(table.columns)])
-    is_good = pl.col("own_naive").is_not_null()
-    line = pl.concat_str(pl.col("status").cast(pl.String), "method", "path", separator=" ")
-    access = pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
+    is_bad = pl.col("own_naive").is_null()
     return table.with_columns(
-        format=pl.when(is_good).then("format").otherwise(pl.lit(UNKNOWN)),
-        message=pl.when(is_good).then(line).otherwise("body"),
-        text=_with_rest(pl.when(is_good).then(access).otherwise("body")),
+        format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
+        message=pl.when(is_bad).then("body").otherwise("message"),
+        text=_with_rest(pl.when(is_bad).then("body").otherwise("text")),
         attrs=_rest_json(pl.col("rest")),
     )
+
+
+def _gin_texts() -> list[pl.Expr]:
+    """``message``, and ``text`` for the rules, of an access line by its status, method and path."""
+    line = pl.concat_str(pl.col("status").cast(pl.String), "method", "path", separator=" ")
+    access = pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
+    return [line.alias("message"), access.alias("text")]
 
 
 def _parse_gin_slowly(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     """Latencies of a minute and more, mangled micro signs, lines that are cut."""
     field = pl.col("part").struct.field
-    return frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part")).with_columns(
-        own_naive=timestamps.naive(field("time"), GIN_TIME),
-        status=field("status").cast(pl.Int16, strict=False),
-        duration_us=timestamps.go_duration_us(field("hours"), field("minutes"), field("number"), field("unit")),
-        client_address=field("client"),
-        method=field("method"),
-        path=field("path"),
+    return (
+        frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part"))
+        .with_columns(
+            own_naive=timestamps.naive(field("time"), GIN_TIME),
+            status=field("status").cast(pl.Int16, strict=False),
+            duration_us=timestamps.go_duration_us(field("hours"), field("minutes"), field("number"), field("unit")),
+            client_address=field("client"),
+            method=field("method"),
+            path=field("path"),
+        )
+        .with_columns(_gin_texts())
     )
 
 

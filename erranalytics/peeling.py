@@ -45,7 +45,23 @@ class _Work:
     waits: list[int] = field(default_factory=list)
 
 
-def peel(rows: pl.DataFrame, *, expected: str | None, proven: Sequence[str], is_last: bool) -> Peeled:
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """What was taken off at once, and what is left; both with ``order``, the place among the rows."""
+
+    done: pl.DataFrame | None
+    left: pl.DataFrame
+
+
+def peel_at_once(rows: pl.DataFrame, *, expected: str | None) -> Quick:
+    """Take a text mode of journalctl off the rows that carry it, where that is the expected layer."""
+    rows, first = rows.with_row_index("order"), layers.BY_NAME.get(expected or "")
+    return Quick(*_peel_journal(rows, first)) if first and first.start else Quick(None, rows)
+
+
+def peel(
+    rows: pl.DataFrame, *, expected: str | None, proven: Sequence[str], is_last: bool, quick: Quick | None = None
+) -> Peeled:
     """Take the outermost layer off the rows that carry one.
 
     Args:
@@ -53,12 +69,10 @@ def peel(rows: pl.DataFrame, *, expected: str | None, proven: Sequence[str], is_
         expected: the layer that most rows should carry.
         proven: weak layers, with the name they carry, that need no further proof.
         is_last: nothing follows, so pieces of lines do not wait for others.
+        quick: what ``peel_at_once`` made of the same rows, if that was asked before.
     """
-    work = _Work(rows.with_row_index("order"), is_last)
-    first = layers.BY_NAME.get(expected or "")
-    if first and first.start:
-        quick, work.left = _peel_journal(work.left, first)
-        work.done.append(quick)
+    quick = quick or peel_at_once(rows, expected=expected)
+    work = _Work(quick.left, is_last, done=[] if quick.done is None else [quick.done])
     body = pl.col("body")
     is_cold = ~body.str.starts_with("time=2") & ~body.str.starts_with("[GIN] 2")
     gate = work.left.select(is_cold).to_series()

@@ -184,6 +184,22 @@ class Rulebook(BaseModel):
                 found.setdefault(literal, []).append(number)
         return {literal: tuple(numbers) for literal, numbers in found.items()}
 
+    @cached_property
+    def waiting(self) -> dict[str, list[Any]]:
+        """``literals`` as the columns ``literal`` and ``rule_no``, one pair a row."""
+        pairs = [(literal, number) for literal, numbers in self.literals.items() for number in numbers]
+        return {"literal": [literal for literal, _ in pairs], "rule_no": [number for _, number in pairs]}
+
+    @cached_property
+    def columns(self) -> dict[str, list[Any]]:
+        """What each rule says of every text it wins, as columns in the order of the rules."""
+        return {
+            "rule": [rule.id for rule in self.rules],
+            "code": [rule.code for rule in self.rules],
+            "confidence": [rule.confidence for rule in self.rules],
+            "severity": [self.severity(rule) for rule in self.rules],
+        }
+
     def find(self, name: str) -> Rule:
         """The rule ``family/name``.
 

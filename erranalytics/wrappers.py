@@ -16,7 +16,7 @@ from erranalytics import console, entries, schema
 from erranalytics.console import Console
 from erranalytics.layers import CONSOLE, LAYERS, Clock
 from erranalytics.objects import LOST_MESSAGE
-from erranalytics.peeling import PROOFS, peel
+from erranalytics.peeling import PROOFS, peel, peel_at_once
 from erranalytics.pieces import ANSI, ROWS, as_rows
 
 __all__ = ["CLOCKS", "LOST_MESSAGE", "PLAIN", "WrapState", "detect", "evidence", "names", "unwrap"]
@@ -85,12 +85,20 @@ def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl
     lines = lines if state.pending is None else pl.concat([state.pending, lines])
     if lines.is_empty():
         return schema.empty(ROWS), replace(state, pending=None)
-    found, rest, waits = entries.take(as_rows(lines), is_last=is_last)
-    rest, capture, waiting = console.take(rest, state.capture, is_last=is_last)
+    rest, capture = as_rows(lines), state.capture
     stack = [name for name in state.wrapper.split("+") if name != CONSOLE.name]
     expected = [*stack, *[None] * MAX_LAYERS][:MAX_LAYERS]
-    outer = peel(rest, expected=expected[0], proven=state.proven, is_last=is_last)
-    waits += [one for one in (waiting, outer.waits) if one is not None]
+    quick = peel_at_once(rest, expected=expected[0])
+    found: list[pl.DataFrame] = []
+    waits: list[int] = []
+    # What was taken off at once is no line of an entry or a capture: only what is left can begin one.
+    if capture or entries.may_begin(quick.left) or console.may_begin(quick.left):
+        found, rest, waits = entries.take(rest, is_last=is_last)
+        rest, capture, waiting = console.take(rest, capture, is_last=is_last)
+        waits += [] if waiting is None else [waiting]
+        quick = peel_at_once(rest, expected=expected[0])
+    outer = peel(rest, expected=expected[0], proven=state.proven, is_last=is_last, quick=quick)
+    waits += [] if outer.waits is None else [outer.waits]
     rows = _in_order([*found, outer.frame])
     hung = _hang(rows, lines, state.head)
     rows, proofs, more = _peel_inner(hung, expected[1:], state, is_last=is_last)

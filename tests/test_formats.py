@@ -225,12 +225,16 @@ def test_a_broken_sample_is_found() -> None:
     assert any(fault.startswith("formats/gin.toml: ") for fault in lineformats.check(broken))
 
 
-def test_few_and_many_bodies_are_recognised_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways through the formats give the same answer for every sample."""
+def test_bodies_met_before_are_recognised_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of bodies met before changes no answer, also where it is full and where only a part was met."""
     units = [(BOOK.by_name[name].units or (None,))[0] for name, _ in SAMPLES]
     frame = pl.DataFrame({"body": [line for _, line in SAMPLES], "unit": units}, schema_overrides={"unit": pl.String})
-    few = BOOK.recognise(frame)
-    monkeypatch.setattr(lineformats, "FEW", 0)
-    many = BOOK.recognise(frame)
-    assert many.height == few.height == len(SAMPLES)
-    assert few.sort("body", "unit").equals(many.sort("body", "unit"))
+    book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
+    first, order = book.recognise(frame), ("body", "unit")
+    assert first.height == len(SAMPLES)
+    assert book.recognise(frame).sort(order).equals(first.sort(order))
+    monkeypatch.setattr(lineformats, "MOST_MET", len(SAMPLES) // 3)
+    book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
+    for start in range(0, len(SAMPLES), 40):
+        book.recognise(frame.slice(start, 60))
+    assert book.recognise(frame).sort(order).equals(first.sort(order))

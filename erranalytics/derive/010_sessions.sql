@@ -49,14 +49,5 @@ where end_reason = 'unknown' and session_id in (
     inner join sources as sa on sa.source_id = a.source_id
     inner join sources as sb on sb.stream_id = sa.stream_id
     inner join server_sessions as b on b.source_id = sb.source_id
-    where b.session_id in (select session_id from scope)
-        and (b.first_event_id > a.last_event_id and b.ts_end >= a.ts_end and b.session_id <> a.session_id)
-    union all
-    select a.session_id
-    from server_sessions as a
-    inner join sources as sa on sa.source_id = a.source_id
-    inner join sources as sb on sb.stream_id = sa.stream_id
-    inner join server_sessions as b on b.source_id = sb.source_id
-    where a.session_id in (select session_id from scope)
-        and b.ts_end > a.ts_end and b.session_id <> a.session_id
+    where b.ts_end > a.ts_end and (a.session_id in (select session_id from scope) or b.session_id in (select session_id from scope))
 );

@@ -2,6 +2,8 @@
 delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
 create or replace temp table load_lines as
+-- Of all problems only those count that a load can fail of.
+with fatal as (select code from causes where category in ('memory', 'gpu', 'runner', 'model_file') and severity in ('error', 'critical'))
 select event_id, source_id, session_id, ts, component, message, attrs, cause, code,
     message in ('starting llama server', 'starting runner', 'starting llama-server') and attrs like '%--model %' as is_start
 from events
@@ -9,7 +11,7 @@ where session_id in (select session_id from scope) and event_id >= getvariable('
     and (
         message in ('starting llama server', 'starting runner', 'starting llama-server', 'offload', 'load', 'gpu memory', 'system memory', 'model weights', 'kv cache', 'compute graph', 'total memory')
         or message like 'offload to %' or message like '%offloaded %/% layers to GPU' or message like '%buffer size =%'
-        or message like 'llama%started in %' or message like 'mlx runner is ready%' or code is not null
+        or message like 'llama%started in %' or message like 'mlx runner is ready%' or code in (select code from fatal)
         or component in ('print_info', 'llm_load_print_meta', 'llama_model_loader', 'llama_context', 'llama_new_context_with_model')
     );
 

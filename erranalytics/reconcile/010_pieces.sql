@@ -23,7 +23,7 @@ chosen as (
 ),
 keyed as (
     select
-        c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, coalesce(c.host, '') as host, c.ts, c.session_id, c.is_new,
+        c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, c.format, c.message, coalesce(c.host, '') as host, c.ts, c.session_id, c.is_new,
         chain_of(c.format) as chain,
         case
             when c.format = 'gin' then hash(c.ts, c.message, r.duration_us, r.client_address)
@@ -43,6 +43,8 @@ with summed as (
     select is_new, source_id, host, chain, anchor_id,
         min(key) filter (where event_id = anchor_id) as key,
         min(line_no) filter (where event_id = anchor_id) as line_no,
+        -- What follows first tells records apart that look the same; at a cut it may be shorter, or lacking.
+        arg_min(left(message, 200), line_no) filter (where key is null and format not in ('unknown', 'foreign', 'powershell-note')) as follower,
         any_value(session_id) filter (where event_id = anchor_id) as session_id,
         count(*) as record_count, sum(line_count) as line_total, max(line_no) as last_line, max(event_id) as last_id
     from pieces
@@ -71,7 +73,8 @@ from groups as n
 inner join groups as o using (host, chain, key)
 inner join sources as ns on ns.source_id = n.source_id
 inner join sources as os on os.source_id = o.source_id
-where n.is_new and not o.is_new and n.key is not null and (n.occurrence = o.occurrence or n.copy_count <> o.copy_count);
+where n.is_new and not o.is_new and n.key is not null
+    and coalesce(starts_with(n.follower, o.follower) or starts_with(o.follower, n.follower), true) and (n.occurrence = o.occurrence or n.copy_count <> o.copy_count);
 
 -- Where a piece begins or ends among records that look the same, the distance of the lines tells which is which.
 create or replace temp table matches as
