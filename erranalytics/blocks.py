@@ -49,13 +49,17 @@ class Block:
             return self.line_total
         return self.lines.height + (0 if self.tail is None else self.tail.height)
 
+    def without_lines(self) -> Block:
+        """What is still of use when the lines are unwrapped; not for the last block, which has a tail."""
+        return replace(self, lines=self.lines.clear(), line_total=self.line_count)
+
     def stripped(self) -> Block:
         """What is still of use when the lines are parsed: numbers, no text."""
-        return replace(self, lines=self.lines.clear(), data=b"", line_total=self.line_count)
+        return replace(self.without_lines(), data=b"")
 
     def offset(self, back: int) -> int | None:
         """Where the line begins that has ``back - 1`` whole lines behind it; None when it is before this block."""
-        if back > self.lines.height:
+        if back > (self.lines.height if self.line_total is None else self.line_total):
             return None
         place = len(self.data)
         for _ in range(back):

@@ -159,8 +159,7 @@ def _details(known: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
     """What needs the pattern of the winner again: its captures, and the deciding line of a block."""
     parts = [pl.DataFrame(schema={"id": pl.UInt32, "captures": pl.String, "line": pl.String})]
     block = pl.col("inner").str.contains("\n", literal=True)
-    capturing = [number for number, rule in enumerate(book.rules) if rule.groups]
-    wanted = known.filter(block | pl.col("rule_no").is_in(capturing))
+    wanted = known.filter(block | pl.col("rule_no").is_in(book.capturing))
     for (number,), part in wanted.partition_by("rule_no", as_dict=True).items():
         rule = book.rules[int(str(number))]
         parts.append(part.select("id", captures=_captures(rule), line=pl.when(block).then(_deciding_line(rule))))

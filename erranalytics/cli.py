@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -14,6 +15,7 @@ from erranalytics import __version__, diagnostics
 from erranalytics.diagnostics import ExitCode
 from erranalytics.errors import ErranalyticsError
 
+GARBAGE_OBJECTS = 200_000
 EPILOG = "Exit codes:\n\n\b\n" + diagnostics.describe_exit_codes()
 
 db_option = click.option(
@@ -74,6 +76,8 @@ def main() -> None:
     erranalytics report
     erranalytics explain 'cudaMalloc failed: out of memory'
     """
+    # The rules live until the end of the process: looking through them for garbage all the time costs a twentieth.
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 @main.command()

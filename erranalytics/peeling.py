@@ -179,17 +179,22 @@ def _peel_journal(rows: pl.DataFrame, layer: Layer) -> tuple[pl.DataFrame, pl.Da
     cut = rows.select(
         "order", "line_no", raw="body", start=body.str.slice(0, width + 1), rest=body.str.slice(width + 1)
     )
-    cut = cut.with_columns(end=pl.col("rest").str.find("]: ", literal=True))
-    cut = cut.with_columns(
-        head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3)
-    )
-    heads = cut.select(pl.col("head").unique())
+    usual = cut.head(1).select(pl.col("rest").str.extract(r"^([^\]]*\]): ")).item()
+    if usual and cut.select(pl.col("rest").str.starts_with(f"{usual}: ").all()).item():
+        # One process wrote everything: no need to look for the end of each head.
+        heads = pl.DataFrame({"head": [usual]})
+        cut = cut.with_columns(body=pl.col("rest").str.slice(len(usual) + 2))
+    else:
+        cut = cut.with_columns(end=pl.col("rest").str.find("]: ", literal=True))
+        cut = cut.with_columns(
+            head=pl.col("rest").str.slice(0, pl.col("end") + 1), body=pl.col("rest").str.slice(pl.col("end") + 3)
+        )
+        heads = cut.select(pl.col("head").unique())
     heads = heads.with_columns(pl.col("head").str.extract_groups(_PROCESS).alias("parts")).unnest("parts")
     heads = heads.with_columns(pl.col("pid").cast(pl.Int32, strict=False))
     starts = cut.select(pl.col("start").unique())
     bad = starts.filter(~pl.col("start").str.contains(f"^{bare} $"))["start"]
     if heads.height == 1:
-        # One process wrote everything: no need to look each line up.
         cut = cut.with_columns(pl.lit(heads[name][0], dtype=heads.schema[name]).alias(name) for name in heads.columns)
     else:
         cut = cut.join(heads, on="head", how="left", nulls_equal=True, maintain_order="left")

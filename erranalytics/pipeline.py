@@ -104,42 +104,77 @@ def run(
     seen: tuple[int, hashlib._Hash] | None = None,
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
-    read = ahead(blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen))
-    # Parsing runs in a thread; judging, which needs no state, in the caller's: the two weigh about the same.
-    parsed = _parsed(read, state=state, formats=formats, can_grow=source.can_grow, is_new=start == 0)
-    for batch in ahead(parsed):
+    read = blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
+    is_whole = start == 0 and state.line_no == 1 and state.rest is None
+    # Two threads of their own; judging, which needs no state, in the caller's: each keeps about half a core busy.
+    unwrapped = ahead(_unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole))
+    for batch in ahead(_parsed(unwrapped, state=state, formats=formats), depth=2):
         yield replace(batch, events=judge(batch.events, rules=rules, memo=memo))
 
 
-def _parsed(
-    read: Iterable[Block], *, state: State, formats: FormatBook, can_grow: bool, is_new: bool
-) -> Iterator[Batch]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """BODIES of some lines, how many those are, and what their wrappers tell the next."""
+
+    bodies: pl.DataFrame
+    line_count: int
+    wrapping: WrapState
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwrapped:
+    """A block: its whole lines, the last one if it counts without an end, the one that waits for its end."""
+
+    block: Block
+    whole: _Part
+    tail: _Part | None = None
+    waiting: pl.DataFrame | None = None
+
+
+def _unwrapped(read: Iterable[Block], wrapping: WrapState, *, can_grow: bool, is_whole: bool) -> Iterator[_Unwrapped]:
+    """The blocks without their wrappers; ``is_whole``: the first one begins with the first line of its source."""
     for block in read:
-        before = state
         if block.digest is None:
-            events, rejects, state = step(block.lines, state, formats=formats, is_last=False)
-            state = _with_byte(state, block)
-            yield Batch(events, rejects, block.stripped(), state, before)
+            part = _unwrap(block.lines, wrapping, is_last=False)
+            wrapping, is_whole = part.wrapping, False
+            yield _Unwrapped(block.without_lines(), part)
             continue
         tail = schema.empty(schema.LINES) if block.tail is None else block.tail
         waiting = incomplete(tail) if can_grow else tail.clear()
         tail = tail.join(waiting, on="line_no", how="anti")
-        resume = None
-        if is_new and before.line_no == 1 and before.rest is None:
+        if is_whole:
             # One block is all there is: when it has grown it is read again from its start.
-            events, rejects, state = step(pl.concat([block.lines, tail]), state, formats=formats, is_last=True)
+            yield _Unwrapped(block, _unwrap(pl.concat([block.lines, tail]), wrapping, is_last=True), waiting=waiting)
         else:
-            events, rejects, resume = step(block.lines, state, formats=formats, is_last=False)
-            resume = _with_byte(resume, block)
-            more, bad, state = step(tail, resume, formats=formats, is_last=True)
+            part = _unwrap(block.lines, wrapping, is_last=False)
+            yield _Unwrapped(block, part, _unwrap(tail, part.wrapping, is_last=True), waiting)
+
+
+def _unwrap(lines: pl.DataFrame, wrapping: WrapState, *, is_last: bool) -> _Part:
+    bodies, wrapping = wrappers.unwrap(lines, wrapping, is_last=is_last)
+    return _Part(bodies, lines.height, wrapping)
+
+
+def _parsed(unwrapped: Iterable[_Unwrapped], *, state: State, formats: FormatBook) -> Iterator[Batch]:
+    for one in unwrapped:
+        before, resume, block = state, None, one.block
+        is_last = one.waiting is not None and one.tail is None
+        events, rejects, state = _parse(one.whole, state, formats=formats, is_last=is_last)
+        if one.waiting is None:
+            state = _with_byte(state, block)
+            yield Batch(events, rejects, block.stripped(), state, before)
+            continue
+        if one.tail is not None:
+            resume = _with_byte(state, block)
+            more, bad, state = _parse(one.tail, resume, formats=formats, is_last=True)
             events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
-        late = waiting.select(
+        late = one.waiting.select(
             "line_no",
             line_count=pl.lit(1, dtype=pl.Int32),
             reason=pl.lit("incomplete"),
-            sample=redact.mask_secrets(waiting["raw"]).str.slice(0, 80),
+            sample=redact.mask_secrets(one.waiting["raw"]).str.slice(0, 80),
         )
-        state = replace(state, line_no=state.line_no + waiting.height)
+        state = replace(state, line_no=state.line_no + one.waiting.height)
         yield Batch(events, pl.concat([rejects, late]), block, state, before, resume)
 
 
@@ -153,15 +188,19 @@ def step(
     lines: pl.DataFrame, state: State, *, formats: FormatBook, is_last: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, State]:
     """LINES behind a state to EVENTS with ``session`` and rejects."""
-    bodies, wrapping = wrappers.unwrap(lines, state.wrapping, is_last=is_last)
-    bodies = bodies if state.rest is None else pl.concat([state.rest, bodies])
-    line_no = state.line_no + lines.height
-    pending = wrapping.pending
+    return _parse(_unwrap(lines, state.wrapping, is_last=is_last), state, formats=formats, is_last=is_last)
+
+
+def _parse(
+    part: _Part, state: State, *, formats: FormatBook, is_last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, State]:
+    bodies = part.bodies if state.rest is None else pl.concat([state.rest, part.bodies])
+    line_no, pending = state.line_no + part.line_count, part.wrapping.pending
     end = line_no if pending is None or pending.is_empty() else int(pending["line_no"][0])
     framed = framing.frame(bodies, book=formats, end=end, is_last=is_last)
     events, clock = parsing.parse(framed.records, book=formats, clock=state.clock)
     numbers, session = sessions.assign(events, state.session)
-    state = replace(state, wrapping=wrapping, clock=clock, line_no=line_no, session=session, rest=framed.rest)
+    state = replace(state, wrapping=part.wrapping, clock=clock, line_no=line_no, session=session, rest=framed.rest)
     return events.with_columns(numbers), framed.rejects, state
 
 
@@ -194,14 +233,16 @@ def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) ->
 
 def ahead(items: Iterable[T], *, depth: int = 1) -> Iterator[T]:
     """Run an iterator in a thread, at most ``depth`` items ahead; errors come through."""
-    box: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-    thread = threading.Thread(target=_produce, args=(items, box.put, stop), daemon=True)
+    box: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    room, stop = threading.Semaphore(depth), threading.Event()
+    thread = threading.Thread(target=_produce, args=(items, box.put, room, stop), daemon=True)
     thread.start()
     try:
         while True:
             kind, value = box.get()
             if kind == "item":
+                # The next one is begun when this one is taken, not before: one batch less in memory.
+                room.release()
                 yield value
             elif kind == "error":
                 raise value
@@ -209,20 +250,18 @@ def ahead(items: Iterable[T], *, depth: int = 1) -> Iterator[T]:
                 return
     finally:
         stop.set()
-        while thread.is_alive():
-            # The producer may wait for room: make some until it sees the stop.
-            try:
-                box.get(timeout=0.01)
-            except queue.Empty:
-                continue
+        room.release()
+        thread.join()
 
 
-def _produce(items: Iterable[T], put: Callable[[tuple[str, Any]], None], stop: threading.Event) -> None:
+def _produce(
+    items: Iterable[T], put: Callable[[tuple[str, Any]], None], room: threading.Semaphore, stop: threading.Event
+) -> None:
+    iterator = iter(items)
     try:
-        for item in items:
-            if stop.is_set():
-                return
-            put(("item", item))
+        while room.acquire() and not stop.is_set():
+            put(("item", next(iterator)))
+    except StopIteration:
         put(("end", None))
     except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
         put(("error", error))

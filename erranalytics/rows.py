@@ -66,32 +66,28 @@ def request_rows(events: pl.DataFrame) -> pl.DataFrame:
     """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs)."""
     access = events.filter(pl.col("format") == "gin")
     path, status = pl.col("path"), pl.col("status")
-    is_inference = path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST")
     is_stream = path.is_in(STREAM_PATHS)
     failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
     quiet = (
         pl.when(is_stream | path.is_in(PROGRESS_PATHS)).then(pl.lit("not_observable")).otherwise(pl.lit("completed"))
     )
+    outcome = pl.when(status == 499).then(pl.lit("cancelled_by_client")).when(status >= 400).then(failed)
+    # There are few routes: what they tell is found once each.
+    routes = access.select("method", "path", "status").unique()
+    routes = routes.with_columns(
+        endpoint=_endpoint(path),
+        outcome=outcome.otherwise(quiet),
+        is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
+        is_inference=path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST"),
+    )
+    access = access.join(routes, on=["method", "path", "status"], how="left", nulls_equal=True, maintain_order="left")
     return access.select(
-        "duration_us",
-        "status",
-        "method",
-        "path",
-        "client_address",
-        "session_id",
-        "event_id",
+        *("duration_us", "status", "method", "path", "endpoint", "client_address", "session_id", "event_id"),
+        *("outcome", "is_poll", "is_inference"),
         request_id="event_id",
         ts_start=pl.col("ts") - pl.duration(microseconds="duration_us"),
         ts_end="ts",
-        endpoint=_endpoint(path),
-        outcome=pl.when(status == 499)
-        .then(pl.lit("cancelled_by_client"))
-        .when(status >= 400)
-        .then(failed)
-        .otherwise(quiet),
         code=pl.when(pl.col("severity") != "info").then("code"),
-        is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
-        is_inference=is_inference,
     )
 
 

@@ -200,6 +200,11 @@ class Rulebook(BaseModel):
             "severity": [self.severity(rule) for rule in self.rules],
         }
 
+    @cached_property
+    def capturing(self) -> list[int]:
+        """The numbers of the rules whose pattern has groups."""
+        return [number for number, rule in enumerate(self.rules) if rule.groups]
+
     def find(self, name: str) -> Rule:
         """The rule ``family/name``.
 
