@@ -321,11 +321,20 @@ LOADER = b"llama_context: n_ctx_seq     = 2048\nllama_context: n_batch       = 5
 STAMPED = b"time=2026-11-21T10:00:12.772+08:00 level=INFO source=a.go:1 msg=loaded\n"
 TASK = b"srv  update_slots: all slots are idle\nsrv  log_server_r: done request: POST /chat 127.0.0.1 200\n"
 LIMITS = {
-    "twins on both sides of a cut": ([[STAMPED, TASK, STAMPED], [STAMPED, LOADER]], 6, 4),
     "an overlap that only access lines stamp": ([[STAMPED, TASK, ACCESS, TASK], [ACCESS, TASK, STAMPED.replace(b":12.", b":18.")]], 7, 9),
     "alike lines on both sides of a cut that nothing overlaps": ([[ACCESS], [ACCESS]], 2, 1),
     "pieces without any stamp": ([[LOADER], [LOADER, b"print_info: n_layer = 1\n"]], 3, 5),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_follows_tells_twins_apart(order: tuple[int, int]) -> None:
+    """Two records that look the same, cut between them: the lines behind tell which one the next piece repeats."""
+    pieces = [STAMPED + TASK + STAMPED, STAMPED + LOADER]
+    with bench() as (connection, folder):
+        for number in order:
+            ingest(connection, write(folder / f"export{number}of.txt", pieces[number]))
+        assert difference(content(connection), whole(STAMPED + TASK + STAMPED + LOADER)) == {}
 
 
 @pytest.mark.parametrize("name", LIMITS)

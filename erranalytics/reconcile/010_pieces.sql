@@ -86,7 +86,9 @@ told as (
     from pairs as p left join distances as d using (old_source)
 ),
 decided as (
-    select *, bool_or(is_told) over (partition by new_anchor) or bool_or(is_told) over (partition by old_anchor) as is_decided
+    select *, bool_or(is_told) over (partition by new_anchor) or bool_or(is_told) over (partition by old_anchor) as is_decided,
+        -- What follows left no other choice.
+        count(*) over (partition by new_anchor) = 1 and count(*) over (partition by old_anchor) = 1 as is_only
     from told
 )
-select * from decided where is_even or is_told or (is_same_place and not is_decided);
+select * from decided where is_even or is_told or ((is_same_place or is_only) and not is_decided);
