@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
 
 from erranalytics import archives, schema
+from erranalytics.digests import Digest
 from erranalytics.sources import Source
+
+if TYPE_CHECKING:
+    import hashlib
 
 BLOCK_BYTES = 12 << 20
 # Longer lines are cut with a mark: no line of Ollama is, but a file may hold one line of any size.
@@ -28,7 +31,7 @@ class Block:
     """Whole lines of a source and where they end.
 
     ``end`` counts decompressed bytes from the start of the source, ``data`` are the bytes of the lines. The last block
-    also has ``tail``, a line that has no end yet, ``digest``, the SHA-256 of all ``size`` bytes, and ``note``, what was
+    also has ``tail``, a line that has no end yet, ``digest``, the one of all ``size`` bytes, and ``note``, what was
     wrong with an input that could not be read to its end.
     """
 
@@ -73,7 +76,7 @@ def read(
     start: int = 0,
     first_line: int = 1,
     block_bytes: int = BLOCK_BYTES,
-    seen: tuple[int, hashlib._Hash] | None = None,
+    seen: tuple[int, Digest | hashlib._Hash] | None = None,
 ) -> Iterator[Block]:
     """LINES of a source from byte ``start`` (a line start) in blocks of about ``block_bytes``.
 
@@ -102,14 +105,14 @@ def read(
 class _Bytes:
     """The bytes of a source from ``start`` on, while the digest of all of them grows."""
 
-    def __init__(self, source: Source, start: int, seen: tuple[int, hashlib._Hash] | None) -> None:
+    def __init__(self, source: Source, start: int, seen: tuple[int, Digest | hashlib._Hash] | None) -> None:
         self._source, self._start = source, start
         can_seek = seen is not None and source.compression == archives.NONE
-        self._hashed, self._digest = seen if seen is not None and can_seek else (0, hashlib.sha256())
+        self._hashed, self._digest = seen if seen is not None and can_seek else (0, Digest())
         self.place = start if can_seek else 0
 
     def digest(self) -> str:
-        """SHA-256 of what was read, in hex digits."""
+        """The digest of what was read."""
         return self._digest.hexdigest()
 
     def chunks(self, size: int) -> Iterator[tuple[bytes, Exception | None, bool]]:

@@ -154,7 +154,34 @@ def _blank_head(bodies: pl.DataFrame, *, end: int) -> pl.DataFrame:
 
 
 def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
-    """Add ``is_start``: whether the line begins a record."""
+    """Add ``is_start``: whether the line begins a record.
+
+    A record ends after ``MAX_RECORD_LINES``, and what follows is looked at as if nothing stood before it: so it does
+    not matter whether a batch ends there.
+    """
+    ends = pl.repeat(value=False, n=bodies.height, dtype=pl.Boolean, eager=True)
+    while True:
+        table = _mark_joins(bodies, ends, book=book)
+        place = pl.int_range(pl.len())
+        size = place - pl.when("is_start").then(place).forward_fill()
+        table = table.with_columns(size=size, is_blank=(pl.col("shape") == "blank").fill_null(value=False))
+        # A blank line cannot begin a record.
+        is_over = (pl.col("size") >= MAX_RECORD_LINES) & ~pl.col("is_blank")
+        if not table.select(is_over.any()).item():
+            return table
+        record = pl.col("is_start").cum_sum()
+        is_noise = ((pl.col("run") != "") & ~pl.col("is_hanging")).all().over(record)
+        # Where a run of noise is cut changes nothing behind; elsewhere all behind the first cut is looked at again.
+        is_next = (
+            pl.when(is_noise)
+            .then(pl.col("size") % MAX_RECORD_LINES == 0)
+            .otherwise(is_over.cast(pl.Int32).cum_sum().over(record) == 1)
+        )
+        ends = ends | table.select(is_over & is_next).to_series()
+
+
+def _mark_joins(bodies: pl.DataFrame, ends: pl.Series, *, book: FormatBook) -> pl.DataFrame:
+    """Add ``is_start``, where a record is known to end before some lines, and ``run``, the run of noise."""
     form, shape = pl.col("format"), pl.col("shape")
     is_hanging = shape.is_in(["blank", "indented", "meta"]).fill_null(value=False)
     # Nothing but a blank line is continued across a change of process.
@@ -162,7 +189,7 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     unit = pl.when(~is_blank).then(pl.col("unit").fill_null("")).forward_fill()
     pid = pl.when(~is_blank).then("pid").forward_fill()
     is_other = (pid != pid.shift()).fill_null(value=False) | (unit != unit.shift()).fill_null(value=False)
-    is_first = (is_other & ~is_blank) | (pl.int_range(pl.len()) == 0)
+    is_first = (is_other & ~is_blank) | (pl.int_range(pl.len()) == 0) | ends
     table = bodies.with_columns(is_hanging=is_hanging, is_first=is_first)
     first = pl.when("is_first").then(pl.lit(""))
     noise = pl.when("is_hanging").then(first).otherwise(pl.col("noise").fill_null("")).forward_fill()
@@ -173,7 +200,7 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
     joins = pl.col("is_hanging") & ((shape == "blank") | is_stuck)
     table = table.with_columns(joins=(joins | ((run != "") & ~pl.col("is_hanging") & (run == run.shift()))) & ~is_first)
-    return _split_long(_join_guests(table, book=book).with_columns(is_start=~pl.col("joins")))
+    return _join_guests(table, book=book).with_columns(is_start=~pl.col("joins"))
 
 
 def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
@@ -206,13 +233,6 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
             break
         joined = again
     return table.with_columns(joins=pl.col("joins") | joined)
-
-
-def _split_long(table: pl.DataFrame) -> pl.DataFrame:
-    """A record has at most ``MAX_RECORD_LINES`` lines, counted from its own start."""
-    place = pl.int_range(pl.len())
-    start = pl.when("is_start").then(place).forward_fill()
-    return table.with_columns(is_start=pl.col("is_start") | ((place - start) % MAX_RECORD_LINES == 0))
 
 
 def _fold(marked: pl.DataFrame, *, end: int) -> pl.DataFrame:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
 
 from erranalytics import blocks, pipeline, sources, store, wrappers
+from erranalytics.digests import LEAF_BYTES, TREE, Digest
 from erranalytics.lineformats import FormatBook
 from erranalytics.pipeline import State
 from erranalytics.sources import Source
+
+if TYPE_CHECKING:
+    import hashlib
 
 # How long after the last record of one file the first of the next may come.
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -37,7 +40,7 @@ class Known:
 
     row: dict[str, Any]
     byte_count: int
-    digest: hashlib._Hash
+    digest: Digest | hashlib._Hash
     is_all: bool
 
 
@@ -99,14 +102,21 @@ def find_known(connection: duckdb.DuckDBPyConnection, source: Source, *, host: s
     )
     if not candidates:
         return None
-    # One byte more tells whether that is all there is.
-    sizes = [int(row["byte_count"]) for row in candidates]
-    digests = sources.prefix_digests(source, [*sizes, *(size + 1 for size in sizes)])
-    for row in candidates:
-        size = int(row["byte_count"])
-        if size in digests and digests[size].hexdigest() == row["content_digest"]:
-            return Known(row, size, digests[size], is_all=size + 1 not in digests)
+    for is_flat, digests_of in ((False, sources.prefix_digests), (True, sources.flat_digests)):
+        rows = [row for row in candidates if _is_flat(row) == is_flat]
+        # One byte more tells whether that is all there is.
+        sizes = [int(row["byte_count"]) for row in rows]
+        digests = digests_of(source, [*sizes, *(size + 1 for size in sizes)]) if rows else {}
+        for row in rows:
+            size = int(row["byte_count"])
+            if size in digests and digests[size].hexdigest() == row["content_digest"]:
+                return Known(row, size, digests[size], is_all=size + 1 not in digests)
     return None
+
+
+def _is_flat(row: dict[str, Any]) -> bool:
+    """Whether a long source was stored with the digest of an earlier version."""
+    return int(row["byte_count"]) > LEAF_BYTES and not str(row["content_digest"]).startswith(TREE)
 
 
 def was_replaced(connection: duckdb.DuckDBPyConnection, source: Source) -> bool:

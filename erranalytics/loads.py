@@ -21,7 +21,7 @@ from erranalytics.reconciling import Reconciled
 from erranalytics.resuming import Begin, Options, Taken
 from erranalytics.sources import Source
 
-# Deriving from fewer events is over before a second thread has begun.
+# With fewer events in the store, deriving is over before a second thread has begun.
 FEW_EVENTS = 200_000
 
 __all__ = ["LoadResult", "Options", "load"]
@@ -155,7 +155,7 @@ def _append_all(
         totals.unknown += int(events.filter(pl.col("format") == lineformats.UNKNOWN)["line_count"].sum())
         options.on_bytes(batch.block.end - position)
         position, last = batch.block.end, batch
-    if totals.events > FEW_EVENTS:
+    if begin.event + totals.events > FEW_EVENTS:
         connection.execute("reset threads")
     totals.bytes = last.block.size - begin.start
     options.on_bytes(last.block.size - position)

@@ -6,12 +6,11 @@ through every call. Reading runs ahead in a thread of its own, parsing in anothe
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
@@ -20,11 +19,15 @@ from erranalytics.blocks import Block
 from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
 from erranalytics.clocks import Clock
+from erranalytics.digests import Digest
 from erranalytics.lineformats import FormatBook
 from erranalytics.rulebook import Rulebook
 from erranalytics.sessions import SessionState
 from erranalytics.sources import Source
 from erranalytics.wrappers import WrapState
+
+if TYPE_CHECKING:
+    import hashlib
 
 T = TypeVar("T")
 
@@ -101,7 +104,7 @@ def run(
     rules: Rulebook,
     memo: Memo,
     block_bytes: int = blocks.BLOCK_BYTES,
-    seen: tuple[int, hashlib._Hash] | None = None,
+    seen: tuple[int, Digest | hashlib._Hash] | None = None,
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
     read = blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)

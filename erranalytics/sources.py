@@ -17,10 +17,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from erranalytics import archives
+from erranalytics import archives, digests
+from erranalytics.digests import Digest
 from erranalytics.errors import InputError
+
+AnyDigest = TypeVar("AnyDigest", Digest, "hashlib._Hash")  # noqa: SLF001 - the type has no other name
 
 HEAD_BYTES = 4096
 SAMPLE_BYTES = 1 << 18
@@ -214,17 +217,26 @@ def head_digest(sample: bytes) -> str:
     return hashlib.sha256(sample[:HEAD_BYTES]).hexdigest()
 
 
-def prefix_digests(source: Source, sizes: Sequence[int]) -> dict[int, hashlib._Hash]:
-    """SHA-256 over the first ``n`` bytes for each ``n``, ready to go on; sizes beyond the end are left out."""
-    digest, position = hashlib.sha256(), 0
-    found: dict[int, hashlib._Hash] = {}
+def prefix_digests(source: Source, sizes: Sequence[int]) -> dict[int, Digest]:
+    """Digests of the first ``n`` bytes for each ``n``, ready to go on; sizes beyond the end are left out."""
+    if source.compression == archives.NONE:
+        return digests.of_file(source.path, list(sizes))
+    return dict(_streamed(source, sizes, Digest()))
+
+
+def flat_digests(source: Source, sizes: Sequence[int]) -> dict[int, hashlib._Hash]:
+    """The same as plain SHA-256 of all bytes, as stores of schema 2 have them."""
+    return dict(_streamed(source, sizes, hashlib.sha256()))
+
+
+def _streamed(source: Source, sizes: Sequence[int], digest: AnyDigest) -> Iterator[tuple[int, AnyDigest]]:
+    position = 0
     with source.open() as stream:
         for size in sorted(set(sizes)):
             while position < size:
                 chunk, _ = archives.take(stream, min(size - position, 1 << 20))
                 if not chunk:
-                    return found
+                    return
                 digest.update(chunk)
                 position += len(chunk)
-            found[size] = digest.copy()
-    return found
+            yield size, digest.copy()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from erranalytics import framing, lineformats, schema, wrappers
 
@@ -146,3 +150,34 @@ def test_line_by_line_is_all_at_once() -> None:
         rest, parts = framed.rest, [*parts, framed.records]
     parts.append(framing.frame(rest, book=BOOK, end=len(LOG) + 1, is_last=True).records)
     assert pl.concat(parts).equals(framing.frame(table, book=BOOK, end=len(LOG) + 1, is_last=True).records)
+
+
+POOL = [SLOG, GIN, "", "  indented", "panic: unable to load model", "something unheard of", "goroutine 85 [running]:", FOLDS["metadata"][0], FOLDS["metadata"][1], *FOLDS["cuda block"]]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lines=st.lists(st.tuples(st.sampled_from(POOL), st.integers(1, 12)), min_size=1, max_size=12),
+    shares=st.lists(st.floats(0, 1), max_size=4),
+    longest=st.sampled_from([3, 7, framing.MAX_RECORD_LINES]),
+)
+def test_long_records_may_be_cut_anywhere(lines: list[tuple[str, int]], shares: list[float], longest: int) -> None:
+    """A record of more lines than one may have falls into the same parts wherever a batch ends."""
+    told = [line for line, count in lines for _ in range(count)]
+    bounds = sorted({0, len(told), *(int(share * len(told)) for share in shares)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing, "MAX_RECORD_LINES", longest)
+        whole, parts, rest = frame(*told), [], schema.empty(schema.BODIES)
+        for start, end in pairwise(bounds):
+            table = bodies(*told[start:end]).with_columns(pl.col("line_no") + start)
+            framed = framing.frame(pl.concat([rest, table]), book=BOOK, end=end + 1, is_last=end == len(told))
+            parts.append(framed.records)
+            rest = framed.rest
+    assert pl.concat(parts).equals(whole)
+    assert whole["line_count"].max() is None or longest < 12 or whole["line_count"].max() <= longest
+
+
+def test_a_panic_of_many_goroutines_falls_into_parts() -> None:
+    """Each part has as many lines as a record may have, but for the last."""
+    lines = ["panic: unable to load model", *(f"\tmain.go:{n} +0x1" for n in range(2 * framing.MAX_RECORD_LINES))]
+    assert frame(SLOG, *lines)["line_count"].to_list() == [1, 4096, 4096, 1]

@@ -2,30 +2,43 @@
 delete from server_sessions where session_id in (select session_id from scope);
 
 insert into server_sessions by name
-with marks as (
+with known as (
+    -- Of millions of records a few tell of the run; their templates find them without a look at the texts.
+    select template_id from templates
+    where template in ('server config', 'inference compute') or template like 'Listening on %'
+),
+marked as (
+    select session_id, event_id, ts, pid, message, attrs, cause, message like 'Listening on %(version%' as is_listening
+    from events
+    where session_id in (select session_id from scope) and template_id in (select template_id from known)
+    union all
+    select session_id, event_id, ts, pid, message, attrs, cause, false
+    from events
+    where session_id in (select session_id from scope) and cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom', 'service_stopped', 'systemd_exit', 'app_server_crash')
+),
+marks as (
     select
         session_id,
-        max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where message like 'Listening on %(version%') as version,
-        min(ts) filter (where message = 'server config' or message like 'Listening on %(version%') as ts_start,
+        max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where is_listening) as version,
+        min(ts) filter (where message = 'server config' or is_listening) as ts_start,
         any_value(attrs ->> '$.env') filter (where message = 'server config') as env,
         list(distinct coalesce(nullif(attrs ->> '$.description', ''), attrs ->> '$.name') || ' ' || coalesce(attrs ->> '$.total', ''))
             filter (where message = 'inference compute') as devices,
         bool_or(cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom')) as is_oom_killed,
         bool_or(cause = 'service_stopped') as is_stopped,
-        bool_or(cause in ('systemd_exit', 'app_server_crash')) as is_crashed
-    from events
-    where session_id in (select session_id from scope) and (code is not null or message in ('server config', 'inference compute') or message like 'Listening on %')
+        bool_or(cause in ('systemd_exit', 'app_server_crash')) as is_crashed,
+        arg_min(pid, event_id) filter (where pid is not null and message like 'Listening on %') as pid
+    from marked
     group by session_id
 ),
 spans as (
-    select session_id, min(source_id) as source_id, mode(host) as host, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
-        arg_min(pid, event_id) filter (where pid is not null and message like 'Listening on %') as pid
+    select session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id
     from events
     where session_id in (select session_id from scope)
     group by session_id
 )
 select
-    s.session_id, s.source_id, s.host, s.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end,
+    s.session_id, s.source_id, f.host, m.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end,
     case
         when m.is_oom_killed then 'oom_killed'
         when m.is_stopped then 'stopped'
@@ -39,7 +52,8 @@ select
     )) as config,
     m.devices, s.first_event_id, s.last_event_id
 from spans as s
-left join marks as m using (session_id);
+left join marks as m using (session_id)
+left join events as f on f.event_id = s.first_event_id;
 
 -- A run that is followed by another of the same server ended with it.
 update server_sessions set end_reason = 'restarted'
