@@ -132,7 +132,7 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     elif options["journal_directory"]:
         journal = journal or ("ollama",)
     with diagnostics.progress() as bar:
-        watch = intake.Watch(bar.file, bar.expect, bar.advance, on_fault=diagnostics.error)
+        watch = intake.Watch(bar.file, bar.expect, bar.advance, on_fault=diagnostics.error, on_read=bar.read)
         done = api.ingest(paths, journal=journal, watch=watch, on_wait=diagnostics.note, **options)
     for line in summary.ingest_lines(done):
         diagnostics.note(line)

@@ -100,6 +100,9 @@ class Progress(Protocol):
     def file(self, name: str) -> None:
         """Another input begins."""
 
+    def read(self) -> None:
+        """All of it is read; what belongs together is looked for."""
+
 
 class _Silent:
     def expect(self, count: int) -> None:
@@ -111,11 +114,14 @@ class _Silent:
     def file(self, name: str) -> None:
         pass
 
+    def read(self) -> None:
+        pass
+
 
 class _Bar:
     def __init__(self, bar: Any, task: Any) -> None:
         self._bar, self._task = bar, task
-        self._total = 0
+        self._total, self._name = 0, ""
 
     def expect(self, count: int) -> None:
         self._total += count
@@ -129,7 +135,11 @@ class _Bar:
         # Escaped twice: for the terminal, and because a description is read as markup.
         from rich.markup import escape
 
-        self._bar.update(self._task, description=escape(printable(name)))
+        self._name = escape(printable(name))
+        self._bar.update(self._task, description=self._name)
+
+    def read(self) -> None:
+        self._bar.update(self._task, description=f"{self._name}: finding incidents")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ USUAL_RATIO = 10
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told while it happens: an input begins, bytes to come, bytes done, an input is in the store or is not.
+    """Who is told while it happens: an input begins, bytes to come, bytes done, all read, it is in the store or is not.
 
     Bytes are those on disk.
     """
@@ -37,6 +37,7 @@ class Watch:
     on_bytes: Callable[[int], None] = lambda count: None
     on_result: Callable[[LoadResult], None] = lambda result: None
     on_fault: Callable[[ErranalyticsError], None] = lambda fault: None
+    on_read: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -105,7 +106,12 @@ class Intake:
         after = self.results[-1].ending if self.results else None
         try:
             with _metered(source, size, self.watch.on_bytes) as advance:
-                return loads.load(self.connection, source, replace(self.options, on_bytes=advance), after=after)
+                return loads.load(
+                    self.connection,
+                    source,
+                    replace(self.options, on_bytes=advance, on_read=self.watch.on_read),
+                    after=after,
+                )
         finally:
             sources.discard(source)
 

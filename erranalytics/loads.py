@@ -82,6 +82,7 @@ def load(
         begin = resuming.begin(connection, source, options, known=known, after=after)
         taken = resuming.take_back(connection, begin, known=known)
         totals, last = _append_all(connection, source, options, begin)
+        options.on_read()
         if totals.lines == 0:
             connection.rollback()
             connection.begin()

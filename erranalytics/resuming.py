@@ -30,7 +30,7 @@ class Options:
 
     ``default_tz`` is the zone of stamps without one where the log holds no evidence, ``year`` that of the first stamp
     without one, ``host`` a label that wins over the name in the log, ``wrapper`` overrides detection. ``on_bytes`` is
-    told how many bytes were read since the last call, ``on_events`` shown each batch of numbered EVENTS with VERDICTS.
+    told how many bytes were read since the last call, ``on_read`` that all are, ``on_events`` shown each batch of numbered EVENTS with VERDICTS.
     ``block_bytes`` changes nothing but memory.
     """
 
@@ -41,6 +41,7 @@ class Options:
     host: str | None = None
     wrapper: str | None = None
     on_bytes: Callable[[int], None] = lambda count: None
+    on_read: Callable[[], None] = lambda: None
     on_events: Callable[[pl.DataFrame], None] = lambda events: None
     block_bytes: int = blocks.BLOCK_BYTES
     memo: Memo = field(default_factory=Memo)

@@ -319,6 +319,7 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
         bar.expect(100)
         bar.file("server.log")
         bar.advance(50)
+        bar.read()
     assert capsys.readouterr() == ("", "")
 
 
@@ -333,14 +334,16 @@ class Terminal(io.StringIO):
 
 
 def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar names the file, with its markup and escapes dead."""
+    """The bar names the file, with its markup and escapes dead, and what is done when all of it is read."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with diagnostics.progress() as bar:
         bar.expect(100)
         bar.file("[bold]server\x1b]0;x.log")
         bar.advance(50)
+        bar.read()
     assert "[bold]server\\x1b]0;x.log" in terminal.getvalue()
+    assert "finding incidents" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
