@@ -160,6 +160,9 @@ def _first_boot(sample: str) -> datetime | None:
     return datetime.fromisoformat(found["own"]).astimezone(UTC) - timedelta(seconds=float(found["uptime"]))
 
 
+_LOCAL_SOURCES = {"gin": "gin+offset", "client-text": "client", "client-json": "client"}
+
+
 def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     """One UTC time per record, from its own stamp, the wrapper's, or the record before.
 
@@ -178,9 +181,9 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
         pl.when(pl.col("zone_s").is_not_null())
         .then(pl.lit("slog"))
         .when(pl.col("own_utc").is_not_null())
-        .then(pl.when(pl.col("format") == "request-dump").then(pl.lit("dump")).otherwise(pl.lit("json")))
+        .then(pl.col("format").replace_strict({"request-dump": "dump", "client-text": "client"}, default="json"))
         .when(pl.col("own").is_not_null())
-        .then(pl.when(pl.col("format") == "gin").then(pl.lit("gin+offset")).otherwise(pl.lit("go-log")))
+        .then(pl.col("format").replace_strict(_LOCAL_SOURCES, default="go-log"))
         .when(pl.col("outer_utc").is_not_null())
         .then("program")
     )

@@ -26,7 +26,7 @@ _PARSED: dict[str, pl.DataType] = {
 }
 _CPP_TIME = r'\btimestamp"?[=:](\d{10})\b'
 _JSON_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime")
+_FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime", "localtime", "zone")
 
 
 def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.DataFrame, Clock]:
@@ -244,12 +244,23 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
         message=pl.coalesce(
             _json_message(pl.col("body"), pl.col("format")), redact.mask_secrets(fields["message"]), "masked"
         ),
-        own_utc=pl.coalesce(timestamps.rfc3339(pl.col("rfctime")), _cpp_time(pl.col("body"), pl.col("format"))),
-        own_naive=timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
+        own_utc=pl.coalesce(
+            timestamps.rfc3339(pl.col("rfctime")),
+            timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")),
+            _cpp_time(pl.col("body"), pl.col("format")),
+        ),
+        own_naive=pl.coalesce(
+            timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
+            pl.when(pl.col("zone").is_null()).then(timestamps.dated(pl.col("localtime"))),
+            timestamps.dated(pl.col("rfctime")),
+        ),
     )
     joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
+    # A separator between level and message is no part of it.
+    is_client = pl.col("format") == "client-text"
+    said = pl.when(is_client).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
     return joined.with_columns(
-        text=_with_rest(pl.col("masked")), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
+        message=said, text=_with_rest(pl.col("masked")), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
     ).drop("masked")
 
 

@@ -30,8 +30,8 @@ class Options:
 
     ``default_tz`` is the zone of stamps without one where the log holds no evidence, ``year`` that of the first stamp
     without one, ``host`` a label that wins over the name in the log, ``wrapper`` overrides detection. ``on_bytes`` is
-    told how many bytes were read since the last call, ``on_read`` that all are, ``on_events`` shown each batch of numbered EVENTS with VERDICTS.
-    ``block_bytes`` changes nothing but memory.
+    told how many bytes were read since the last call, ``on_read`` that all are, ``on_events`` shown each batch of
+    numbered EVENTS with VERDICTS. ``block_bytes`` changes nothing but memory.
     """
 
     formats: FormatBook

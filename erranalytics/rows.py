@@ -18,6 +18,8 @@ STREAM_PATHS = (
 EMBED_PATHS = ("/api/embed", "/api/embeddings", "/v1/embeddings")
 # These answer 200 at once and may still fail: their first progress line is sent before the work.
 PROGRESS_PATHS = ("/api/pull", "/api/push", "/api/create")
+# What a program wrote that calls Ollama.
+CLIENT_FORMATS = ("client-json", "client-text", "client-note")
 
 
 def causes_frame(rules: Rulebook) -> pl.DataFrame:
@@ -130,8 +132,8 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
     bad = events.filter(pl.col("severity").is_in(["warning", "error", "critical"]))
     facts = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
     table = bad.join(facts, on="code", how="left", maintain_order="left")
-    is_access, is_client = pl.col("format") == "gin", pl.col("format") == "client-json"
-    record = pl.when(is_client).then("text").str
+    is_access, is_client = pl.col("format") == "gin", pl.col("format").is_in(CLIENT_FORMATS)
+    record = pl.when(pl.col("format") == "client-json").then("text").str
     status = (
         pl.when(is_access)
         .then("status")

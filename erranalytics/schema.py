@@ -83,7 +83,10 @@ VERDICTS = pl.Schema(
     }
 )
 
-TS_SOURCES = ("slog", "gin+offset", "go-log", "json", "journal", "docker", "stamp", "dump", "inherited", "file", "none")
+TS_SOURCES = (
+    *("slog", "gin+offset", "go-log", "json", "client", "journal", "docker", "stamp", "dump"),
+    *("inherited", "file", "none"),
+)
 
 
 def empty(schema: pl.Schema) -> pl.DataFrame:

@@ -131,7 +131,8 @@ SHAPES = [
     ("container-note", "ollama exited with code 139"),
     # other programs, and text nobody can be sure of
     ("foreign", "INFO 07-11 10:00:00 [api_server.py:1] vLLM API server"),
-    ("foreign", "2026-01-01 10:00:00 | INFO     | app:main:12 - started"),
+    ("client-text", "2026-01-01 10:00:00 | INFO     | app:main:12 - started"),
+    ("client-note", "WARNING:root:no answer yet"),
     ("foreign", "srun: error: node7: task 0: Killed"),
     ("foreign", "| NVIDIA-SMI 550.120                Driver Version: 550.120        CUDA Version: 12.4     |"),
     ("unknown", "2026-11-21T02:01:16.392336875Z stderr F time of a wrapper that nobody took off"),

@@ -1,21 +1,24 @@
 -- One failure echoes through several lines: fold them into incidents with one root.
 --
 -- Roles: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went
--- away; `access` lines are requests that failed for no reason of their own; everything else stands alone.
+-- away; `access` lines are requests that failed for no reason of their own; `client` lines stand in the log of a program
+-- that calls Ollama (a record of one call is like a line of the server); everything else stands alone.
 --
 -- Problems before `fold_from` keep their incident; those shortly before it, and the last of another role, are read again
 -- so that the first new ones know what they follow. Only what came out differently is written.
-create or replace temp macro role_of(surface, is_inference, status, endpoint, category, severity, cause) as case
+create or replace temp macro role_of(surface, is_record, is_inference, status, endpoint, category, severity, cause) as case
     -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
+    when surface = 'client' and not is_record then 'client'
     when surface = 'access' and is_inference and (status in (499, 500) or (status = 400 and endpoint like '%embed%')) then 'access'
-    when category = 'cancelled' and surface <> 'access' then 'left'
+    when category = 'cancelled' and surface <> 'access' and cause <> 'job_cancelled' then 'left'
     when category in ('memory', 'gpu', 'runner', 'model_file') and (severity in ('error', 'critical') or cause in ('oom_predicted', 'oom_retry')) then 'chain'
     else 'alone'
 end;
 
 -- How well a line names the cause: 0 best.
 create or replace temp macro vagueness_of(confidence, cause, category) as case
-    when confidence = 'guess' then 9
+    when category = 'unknown' then 9
+    when confidence = 'guess' then 8
     when cause in ('load_error', 'runner_terminated', 'runner_crashed', 'ggml_abort', 'native_abort', 'load_failed', 'runner_error_body') then 4
     when cause like 'load_crashed%' or cause in ('panic', 'context_create_failed', 'runner_crashed_midstream', 'oom_predicted', 'oom_retry', 'model_capabilities_unknown') then 3
     -- What the memory was for says more than which buffer it was.
@@ -28,8 +31,8 @@ end;
 create or replace temp table problems as
 with known as (
     select
-        e.event_id, e.session_id, e.ts, e.code, e.surface, e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began, r.duration_us,
-        role_of(e.surface, r.is_inference, e.http_status, r.endpoint, e.category, e.severity, e.cause) as role,
+        e.event_id, e.session_id, e.source_id, e.ts, e.code, e.surface, contains(e.message, 'HTTP Request: ') as is_wire, e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began, r.duration_us,
+        role_of(e.surface, coalesce(e.endpoint, e.exception_type) is not null, r.is_inference, e.http_status, r.endpoint, e.category, e.severity, e.cause) as role,
         case when e.event_id < getvariable('fold_from') then e.incident_id end as settled_id
     from errors as e
     left join requests as r on r.event_id = e.event_id and r.event_id >= getvariable('memory_from')
@@ -54,7 +57,7 @@ with dated as (
     select p.*, v.event_id as recovery_id
     from problems as p
     asof left join recoveries as v on v.session_id = p.session_id and v.event_id <= p.event_id
-    where p.role <> 'alone'
+    where p.role not in ('alone', 'client')
 ),
 ordered as (
     select *, lag(role) over w as role_before, lag(ts) over w as ts_before, lag(recovery_id) over w as recovery_before,
@@ -80,7 +83,7 @@ marked as (
                 else coalesce(ts - ts_before > case when family is null then interval 1 second else interval 10 second end, true)
             end
             -- clients that leave together leave within a moment
-            when 'left' then coalesce(ts - ts_before > interval 2 second or family_before = 'chain', true)
+            when 'left' then coalesce(ts - ts_before > interval 2 second, true) or coalesce(family_before = 'chain', false)
             else coalesce(
                 ts - ts_before > interval 30 second
                 -- a new fault after the requests of the one before; but a request may fail a moment before the fault is told
@@ -109,8 +112,32 @@ repeats as (
             or surface = 'access' or code = 'CAP013' as is_new
     from neighbours
 ),
+-- A program says several times that a call failed, and tries again at once; where its log tells no time, lines that
+-- stand together belong together. What it says in the second of a fault in the same log is an echo of that.
+clients as (
+    select p.event_id, p.session_id, p.ts, p.settled_id, s.first_ts < s.last_ts as is_dated,
+        coalesce(case when s.first_ts < s.last_ts then p.ts - lag(p.ts) over w > interval 3 second else p.event_id - lag(p.event_id) over w > 3 end, true)
+        -- A request behind what was said of the one before is another call.
+        or (p.is_wire and not lag(p.is_wire) over w) as is_new
+    from problems as p inner join sources as s using (source_id)
+    where p.role = 'client'
+    window w as (partition by p.session_id order by p.event_id)
+),
+calls as (
+    select *, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id order by event_id) as call_id
+    from clients
+),
+echoes as (
+    select c.call_id, any_value(i.incident_id) as incident_id
+    from calls as c
+    asof inner join islands as i on i.session_id = c.session_id and i.event_id < c.event_id
+    where c.call_id = c.event_id and c.is_dated and c.ts - i.ts between interval 0 second and interval 1 second
+    group by c.call_id
+),
 gathered as (
     select event_id, incident_id from islands
+    union all
+    select c.event_id, coalesce(e.incident_id, c.call_id) from calls as c left join echoes as e using (call_id)
     union all
     select event_id,
         coalesce(joined_id, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id, code, surface order by event_id))

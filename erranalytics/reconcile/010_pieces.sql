@@ -28,7 +28,7 @@ keyed as (
         case
             when c.format = 'gin' then hash(c.ts, c.message, r.duration_us, r.client_address)
             when c.ts_source = 'slog' then hash(c.ts, c.level, c.component, c.message, c.attrs)
-            when c.ts_source in ('go-log', 'json', 'dump') then hash(c.ts, c.component, c.message)
+            when c.ts_source in ('go-log', 'json', 'client', 'dump') then hash(c.ts, c.component, c.message)
             when c.format in ('systemd', 'kernel') then hash(date_trunc('second', c.ts), c.message)
         end as key
     from chosen as c
