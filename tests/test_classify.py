@@ -63,6 +63,8 @@ WRAPPED = [
     ("ollama._types.ResponseError: model is required (status code: 400)", "REQ006"),
     ('litellm.BadRequestError: OllamaException - {"error":"model is required"}', "REQ006"),
     ("400 Bad Request: model is required", "REQ006"),
+    ("ollama.generate failed: ResponseError: model is required", "REQ006"),
+    ("app.chat - ollama.chat failed: Error: model is required", "REQ006"),
     ('litellm.llms.ollama.OllamaError: b\'{"error":"illegal base64 data at input byte 4"}\'', "REQ005"),
     (r'{"error":"{\"error\":{\"code\":500,\"message\":\"Context size has been exceeded.\"}}"}', "CTX002"),
     (r'level=ERROR source=routes.go:1 msg="demo" error="option \"num_ctx\" must be of type integer"', "REQ014"),
