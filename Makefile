@@ -58,6 +58,7 @@ format: $(VENV)/.installed-dev ## format the Python files
 
 bench: $(VENV)/.installed-dev ## measure the figures of docs/ARCHITECTURE.md
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/classification.py
 
 compat: ## run the tests with the lowest supported versions of the dependencies
 	@PYTHON=$(PYTHON) tests/compat/run

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from erranalytics.api import classify, connect, explain, ingest, report
+    from erranalytics.api import classify, connect, explain, ingest, reclassify, report, suggest_rule
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "classify", "connect", "explain", "ingest", "report"]
+__all__ = ["__version__", "classify", "connect", "explain", "ingest", "reclassify", "report", "suggest_rule"]
 
 
 def __getattr__(name: str) -> Any:

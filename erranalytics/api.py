@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from erranalytics.intake import Watch
     from erranalytics.loads import LoadResult
     from erranalytics.places import Place
+    from erranalytics.reclassifying import Reclassified
+    from erranalytics.suggesting import Suggestion
 
 DEFAULT_WAIT_S = 5.0
 COUNTS = (
@@ -295,6 +297,66 @@ def explain(text: str, *, rules_dir: Sequence[Path] = ()) -> Explanation:
     from erranalytics.explaining import explain as explain_query
 
     return explain_query(text, book=rulebook.load(tuple(rules_dir)))
+
+
+def reclassify(
+    *,
+    db: str | Path | None = None,
+    rules_dir: Sequence[Path] = (),
+    force: bool = False,
+    wait_s: float = DEFAULT_WAIT_S,
+    on_wait: Callable[[str], None] = lambda text: None,
+) -> Reclassified:
+    """Judge the events of a store by the rules of now, without the logs.
+
+    Args:
+        db: the store; see ``resolve_db``.
+        rules_dir: folders with further rules.
+        force: judge anew also what was judged by these rules.
+        wait_s: how long to wait for a store that another process writes.
+        on_wait: told once whom it waits for.
+
+    Returns:
+        What changed: ``changes`` is a frame with a row per code, ``told`` a sentence.
+
+    Raises:
+        StoreError: there is no such store, or it cannot be used.
+        RuleError: a rule file is wrong.
+    """
+    from contextlib import closing
+
+    from erranalytics import reclassifying, rulebook, store
+
+    path, rules = resolve_db(db), rulebook.load(tuple(rules_dir))
+    store.check_exists(path)
+    with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
+        return reclassifying.reclassify(connection, rules=rules, force=force)
+
+
+def suggest_rule(
+    text: str | None = None,
+    *,
+    fingerprint: str | None = None,
+    db: str | Path | None = None,
+    rules_dir: Sequence[Path] = (),
+) -> Suggestion:
+    """A drafted rule for a text no rule knows, or for a fingerprint of a store.
+
+    Raises:
+        UsageError: neither a text nor a fingerprint, or both; the text holds nothing constant.
+        StoreError: there is no such store.
+    """
+    from erranalytics import rulebook, suggesting
+
+    if (fingerprint is None) == (not (text or "").strip()):
+        raise UsageError("give a text or a fingerprint", hint="erranalytics rules suggest 'the line'")
+    if fingerprint is not None:
+        connection = connect(db)
+        try:
+            text = suggesting.text_of(fingerprint, connection=connection)
+        finally:
+            connection.close()
+    return suggesting.suggest(text or "", book=rulebook.load(tuple(rules_dir)))
 
 
 def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str, Any]:

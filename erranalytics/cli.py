@@ -281,6 +281,31 @@ def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None
     return ExitCode.DONE
 
 
+@main.command()
+@db_option
+@wait_option
+@rules_option
+@click.option("-f", "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@guarded
+def reclassify(db: str | None, wait_s: float, rules_dir: tuple[Path, ...], form: str) -> int:
+    """Judge the events of the store by the rules of now, without the logs; says what changed by code.
+
+    \b
+    erranalytics reclassify
+    erranalytics reclassify --rules my-rules
+    """
+    from erranalytics import api, render, reports
+
+    done = api.reclassify(db=db, wait_s=wait_s, rules_dir=rules_dir, on_wait=diagnostics.note)
+    diagnostics.note(done.told)
+    diagnostics.note(f"store: {api.resolve_db(db)}")
+    if form == "json" or not done.changes.is_empty():
+        result = reports.frame_result("reclassify", done.changes)
+        color = diagnostics.wants_color(sys.stdout)
+        render.write([result], format=form, out=sys.stdout.buffer, color=color, width=render.terminal_width(None))
+    return ExitCode.DONE
+
+
 @main.group()
 def rules() -> None:
     """The rulebook and its proof."""
@@ -330,6 +355,29 @@ def rules_check(rules_dir: tuple[Path, ...]) -> int:
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")
     diagnostics.note(f"{len(book.rules)} rules and {len(formats.formats)} line formats prove themselves")
+    return ExitCode.DONE
+
+
+@rules.command("suggest")
+@click.argument("text", nargs=-1, metavar="[TEXT|-]")
+@click.option("--fingerprint", metavar="HASH", help="A message of the store instead, see report unknown-errors.")
+@db_option
+@rules_option
+@guarded
+def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None, rules_dir: tuple[Path, ...]) -> int:
+    """Draft the file of a rule for a text that no rule knows.
+
+    \b
+    erranalytics rules suggest 'the line' > rules/runner/the-symptom.toml
+    """
+    from erranalytics import api, render
+
+    query = sys.stdin.read() if text == ("-",) else " ".join(text)
+    draft = api.suggest_rule(query, fingerprint=fingerprint, db=db, rules_dir=rules_dir)
+    if draft.known:
+        diagnostics.note(draft.told)
+    else:
+        render.write_lines(draft.lines(), out=sys.stdout.buffer)
     return ExitCode.DONE
 
 

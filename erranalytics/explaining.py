@@ -105,7 +105,7 @@ class Explanation:
             yield f"  {name}"
             yield from textwrap.wrap(_short(example), width, initial_indent="    ", subsequent_indent="    ")
         yield ""
-        yield from textwrap.wrap("A line that should be known: see CONTRIBUTING.md, 'Add a rule'.", width)
+        yield from textwrap.wrap("A line that should be known: erranalytics rules suggest drafts its rule.", width)
 
     def _references(self) -> tuple[str, ...]:
         if self.rule is not None:

@@ -201,8 +201,12 @@ def _parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 def _gin_texts() -> list[pl.Expr]:
     """``message``, and ``text`` for the rules, of an access line by its status, method and path."""
     line = pl.concat_str(pl.col("status").cast(pl.String), "method", "path", separator=" ")
-    access = pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
-    return [line.alias("message"), access.alias("text")]
+    return [line.alias("message"), gin_text().alias("text")]
+
+
+def gin_text() -> pl.Expr:
+    """What the rules read of an access line, from its columns ``status``, ``method`` and ``path``."""
+    return pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
 
 
 def _parse_gin_slowly(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:

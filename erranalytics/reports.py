@@ -134,6 +134,12 @@ def rules_result(book: Rulebook) -> Result:
     return Result("rules", "", tuple(Column(name=name, type="varchar") for name in names), frame)
 
 
+def frame_result(name: str, frame: pl.DataFrame) -> Result:
+    """A frame of texts and integers, so that it is shown as a report is."""
+    types = {column: "varchar" if kind == pl.String else "bigint" for column, kind in frame.schema.items()}
+    return Result(name, "", tuple(Column(name=column, type=kind) for column, kind in types.items()), frame)
+
+
 def query(
     sql: str, *, connection: duckdb.DuckDBPyConnection, params: Mapping[str, object] | None = None
 ) -> tuple[pl.DataFrame, dict[str, str]]:

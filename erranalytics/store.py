@@ -55,12 +55,11 @@ def open_store(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
-    """Open for reading.
+def check_exists(path: Path) -> None:
+    """Refuse a store that was never made.
 
     Raises:
-        StoreError: there is no such store, or the file is none.
-        StoreLockedError: another process is writing it after ``wait_s`` seconds.
+        StoreError: with how to make one.
     """
     if not path.exists():
         raise StoreError(
@@ -68,6 +67,16 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
             location=str(path),
             hint="Make one: erranalytics ingest PATH\nOr name another one with --db.",
         )
+
+
+def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
+    """Open for reading.
+
+    Raises:
+        StoreError: there is no such store, or the file is none.
+        StoreLockedError: another process is writing it after ``wait_s`` seconds.
+    """
+    check_exists(path)
     connection = _connect(path, read_only=True, wait_s=wait_s)
     version, newest = schema_version(connection, path), migrations()[-1][0]
     if version < newest:

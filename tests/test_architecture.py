@@ -21,8 +21,8 @@ MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 # Modules through which every line of a log goes.
 HOT = (
     "blocks", "classifying", "clocks", "console", "deriving", "entries", "fingerprint", "framing", "loads", "objects",
-    "parsing", "peeling", "pieces", "pipeline", "reconciling", "redact", "resuming", "rows", "sessions", "sources",
-    "stamps", "store", "timestamps", "unwrap", "wrappers", "years", "zones",
+    "parsing", "peeling", "pieces", "pipeline", "reclassifying", "reconciling", "redact", "resuming", "rows", "sessions", "sources",
+    "stamps", "store", "texts", "timestamps", "unwrap", "wrappers", "years", "zones",
 )  # fmt: skip
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
 PYDANTIC = {"catalogue", "client", "config", "lineformats", "mappings", "rulebook"}

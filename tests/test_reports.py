@@ -482,6 +482,36 @@ def test_data_quality_tells_of_a_lost_line() -> None:
     assert found == ["no: 1 lines", "no: 1 lines"]
 
 
+def test_unknown_errors_are_told_by_level_or_by_words() -> None:
+    """A level decides; without one the words do; below a warning, or in an application's log, only clear phrases."""
+    templates = [
+        (1, "slog-text", "WARN", "flux turned blue"),
+        (2, "llama-cpp", None, "flux <number> is invalid"),
+        (3, "slog-text", "INFO", "wrote error.log, no errors, failed=<number>"),
+        (4, "slog-text", "INFO", "failed to read flux"),
+        (5, "unknown", None, "config at /errors/invalid-flux.json of error-model"),
+        (6, "foreign", "ERROR", "flux failed"),
+        (7, "client-text", "ERROR", "debugger is active"),
+        (8, "unknown", None, "Flux ERROR: <quoted>"),
+        (9, "slog-text", "ERROR", "flux failed"),
+    ]
+    connection = empty_store()
+    event: dict[str, Any] = {"source_id": 1, "load_id": 1, "line_count": 1, "ts_source": "slog", "host": "gpu01"}
+    for number, form, level, text in templates:
+        insert(connection, "templates", template_id=number, template=text, fingerprint=f"f{number}", format=form,
+               event_count=2)  # fmt: skip
+        for at in range(2):
+            insert(connection, "events", **event, event_id=10 * number + at, line_no=at, ts=NOW + timedelta(hours=at),
+                   format=form, level=level, message=text, template_id=number,
+                   code="RUN036" if number == 9 else None)  # fmt: skip
+    found = reports.run("unknown-errors", connection=connection, params={"min_count": 8}).frame
+    assert found["fingerprint"].to_list() == ["f1", "f2", "f4", "f8"]
+    assert found.row(0, named=True)["hosts"] == ["gpu01"]
+    assert found["share"].to_list() == [0.25] * 4
+    later = reports.run("unknown-errors", connection=connection, params={"since": NOW + timedelta(minutes=1)}).frame
+    assert later.select("event_count", "share").rows() == [(1, None)] * 4
+
+
 def test_notes_tell_what_could_not_be_seen(store: duckdb.DuckDBPyConnection) -> None:
     """The blind spots a report names in its header come with its result."""
     notes = reports.run("streaming-failures", connection=store, now=NOW).notes
