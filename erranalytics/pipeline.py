@@ -109,7 +109,7 @@ def run(
     """The batches of a source from byte ``start``, in order."""
     read = blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
     is_whole = start == 0 and state.line_no == 1 and state.rest is None
-    # Two threads of their own; judging, which needs no state, in the caller's: each keeps about half a core busy.
+    # Unwrapping and parsing have a thread each; judging, which needs no state, is done in the one of the caller.
     unwrapped = ahead(_unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole))
     for batch in ahead(_parsed(unwrapped, state=state, formats=formats), depth=2):
         yield replace(batch, events=judge(batch.events, rules=rules, memo=memo))

@@ -88,11 +88,11 @@ def test_gold_lines_in_their_files(shared: Path, corpus: duckdb.DuckDBPyConnecti
 
 
 def test_gold_incidents_are_folded(shared: Path, corpus: duckdb.DuckDBPyConnection) -> None:
-    """Adjacent lines of one failure, of a server or a client, are one incident that holds no other record."""
+    """Adjacent lines of one failure, of a server or a client, are one incident that holds no other line."""
     sql = """select count(distinct er.incident_id), min(span.first_line), max(span.last_line)
              from events as e inner join sources as s using (source_id)
              inner join errors as er on er.event_id = e.event_id
-             inner join (select incident_id, min(line_no) as first_line, max(line_no) as last_line
+             inner join (select incident_id, min(line_no) as first_line, max(line_no + line_count - 1) as last_line
                          from events where incident_id is not null group by incident_id) as span
                  on span.incident_id = er.incident_id
              where ends_with(s.uri, ?) and e.line_no + e.line_count > ? and e.line_no <= ?"""
