@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from erranalytics.loads import LoadResult
     from erranalytics.places import Place
     from erranalytics.reclassifying import Reclassified
+    from erranalytics.sources import Source
     from erranalytics.suggesting import Suggestion
 
 DEFAULT_WAIT_S = 5.0
@@ -31,18 +32,6 @@ COUNTS = (
 )
 
 _TOLD = ("uri", "status", "wrapper", "encoding", "host", "versions", *COUNTS, "note")
-
-_CLASSIFY_SQL = """
-select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
-       e.message,
-       coalesce(v.severity in ('warning', 'error', 'critical'), false) as is_error,
-       e.code, e.cause, c.category, v.severity, v.http_status, v.confidence, v.rule, v.fingerprint,
-       dense_rank() over (order by e.incident_id nulls last) as incident_rank, e.incident_id is null as is_alone
-from events as e
-inner join verdicts as v using (event_id)
-left join causes as c on c.code = e.code
-order by e.event_id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +108,11 @@ def ingest(
     import time
     from contextlib import closing
 
-    from erranalytics import intake, lineformats, loads, rulebook, store
+    from erranalytics import intake, lineformats, loads, rulebook, store, zones
     from erranalytics.journal import Journal
 
     began = time.monotonic()
-    path, zone = resolve_db(db), local_zone(tz)
+    path, zone = resolve_db(db), zones.local(tz)
     rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
     check_wrapper(wrapper)
     folder = Path(journal_directory).resolve() if journal_directory else None
@@ -153,33 +142,6 @@ def find_logs() -> tuple[Place, ...]:
         looked = [place.told() for place in found]
         raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, places.advice(found)]))
     return found
-
-
-def local_zone(tz: str | None) -> str:
-    """An IANA zone name: the given one, checked, or the machine's.
-
-    Raises:
-        UsageError: no such zone.
-    """
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    if tz is not None:
-        try:
-            return ZoneInfo(tz).key
-        except (ZoneInfoNotFoundError, ValueError):
-            raise UsageError(
-                f"there is no time zone {tz!r}", hint="Use an IANA name such as Europe/Rome or UTC."
-            ) from None
-    import os
-
-    named = os.environ.get("TZ", "").lstrip(":")
-    if not named:
-        link = Path("/etc/localtime")
-        named = str(link.resolve()).partition("zoneinfo/")[2] if link.exists() else ""
-    try:
-        return ZoneInfo(named).key if named else "UTC"
-    except (ZoneInfoNotFoundError, ValueError):
-        return "UTC"
 
 
 def check_wrapper(wrapper: str | None) -> None:
@@ -214,39 +176,13 @@ def classify(lines: str | Iterable[str], *, rules_dir: Sequence[Path] = ()) -> l
 
 
 def classify_source(
-    source: Any, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None
+    source: Source, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None
 ) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
-    import polars as pl
+    from erranalytics import rulebook, scratch
 
-    from erranalytics import lineformats, loads, rulebook, store
-
-    rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
     check_wrapper(wrapper)
-    connection = store.open_in_memory()
-    try:
-        connection.execute(
-            """create table verdicts (event_id bigint, severity varchar, http_status smallint,
-                   confidence varchar, rule varchar, fingerprint varchar)"""
-        )
-
-        def keep(events: pl.DataFrame) -> None:
-            store.append(
-                connection,
-                "verdicts",
-                events.select("event_id", "severity", "confidence", "rule", "fingerprint", http_status="status"),
-            )
-
-        loads.load(
-            connection,
-            source,
-            loads.Options(formats, rules, default_tz=local_zone(None), wrapper=wrapper, on_events=keep),
-        )
-        for frame in store.stream(connection, _CLASSIFY_SQL):
-            incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
-            yield frame.with_columns(incident).drop("incident_rank", "is_alone")
-    finally:
-        connection.close()
+    return scratch.verdicts(source, rules=rulebook.load(tuple(rules_dir)), wrapper=wrapper)
 
 
 def connect(
@@ -291,12 +227,27 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
         connection.close()
 
 
-def explain(text: str, *, rules_dir: Sequence[Path] = ()) -> Explanation:
-    """What a code, slug, status or text means; needs no store."""
-    from erranalytics import rulebook
-    from erranalytics.explaining import explain as explain_query
+def explain(text: str, *, rules_dir: Sequence[Path] = (), ollama_version: str | None = None) -> Explanation:
+    """What a code, slug, status, text or piece of a log means; needs no store.
 
-    return explain_query(text, book=rulebook.load(tuple(rules_dir)))
+    Args:
+        text: what was asked; of several records the worst incident is explained and the others are named.
+        rules_dir: folders of further rules.
+        ollama_version: the version at hand, such as ``0.13.5``; a log tells it itself.
+
+    Raises:
+        UsageError: that is no version.
+    """
+    from erranalytics import explaining, rulebook, versions
+
+    version = versions.checked(ollama_version)
+    book = rulebook.load(tuple(rules_dir))
+    if "\n" in text.strip():
+        from erranalytics import scratch
+
+        if roots := scratch.roots(text, rules=book):
+            return explaining.of_log(text, roots, book=book, version=version)
+    return explaining.explain(text, book=book, version=version)
 
 
 def reclassify(
@@ -397,14 +348,14 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
 
 
 def _look_at(name: str) -> dict[str, Any]:
-    from erranalytics import intake, lineformats, pipeline, rulebook, sources, wrappers
+    from erranalytics import intake, lineformats, pipeline, rulebook, sources, wrappers, zones
     from erranalytics.classifying import Memo
 
     try:
         source = intake.opened(name)
     except InputError as fault:
         return {"file": name, "fault": str(fault)}
-    state = pipeline.first_state(source, default_tz=local_zone(None))
+    state = pipeline.first_state(source, default_tz=zones.local(None))
     batch = next(
         pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from erranalytics import facts
 from erranalytics.rulebook import NOISE, Rule, Rulebook
 from erranalytics.unwrap import unwrap
 
@@ -21,6 +22,7 @@ SCHEMA = pl.Schema(
         "severity": pl.String(),
         "captures": pl.String(),
         "inner": pl.String(),
+        "wrapping": pl.List(pl.String()),
     }
 )
 # Bodies whose literals are hidden by escapes or line breaks until they are unwrapped.
@@ -59,7 +61,8 @@ def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook, memo: Memo | No
 
     Returns:
         ``SCHEMA``, of the same height and order; a row of nulls where no rule matches. ``captures`` is a JSON
-        object of the named groups that took part, null when there are none.
+        object of the named groups that took part and, of a problem, of the ``facts`` that no group tells; null when
+        there are none. ``wrapping`` names what stood around ``inner``, null when nothing did.
     """
     series = (texts.get_column("text") if isinstance(texts, pl.DataFrame) else texts).rename("text")
     rows = series.cast(pl.String).to_frame().with_row_index("row")
@@ -89,12 +92,13 @@ def _name(texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
     winners = _quiet_blocks(_winners(readings, book=book), texts=texts, book=book)
     ids = winners.get_column("id")
     known = winners.hstack(readings[ids]).with_columns(texts.gather(ids).alias("text"))
-    found = known.join(_rule_table(book), on="rule_no", maintain_order="left")
-    return found.join(_details(known, book=book), on="id", how="left").select(
-        "text",
-        *(column for column in SCHEMA if column != "inner"),
+    found = known.join(_rule_table(book), on="rule_no", how="left", maintain_order="left")
+    found = found.join(_details(known, book=book), on="id", how="left", maintain_order="left")
+    found = found.join(_facts(known, book=book), on="id", how="left", maintain_order="left")
+    return found.with_columns(
+        facts.merge(pl.col("captures"), pl.col("facts")).alias("captures"),
         pl.coalesce("line", "inner").str.head(INNER_CHARS).alias("inner"),
-    )
+    ).select("text", *SCHEMA)
 
 
 def _rule_table(book: Rulebook) -> pl.DataFrame:
@@ -176,6 +180,17 @@ def _captures(rule: Rule) -> pl.Expr:
     """Named groups as a JSON object without the groups that took no part."""
     if not rule.groups:
         return pl.lit(None, dtype=pl.String)
-    full = pl.col("haystack").str.extract_groups(rule.regex).struct.json_encode()
-    slim = full.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    return pl.when(slim != "{}").then(slim)
+    return facts.slim(pl.col("haystack").str.extract_groups(rule.regex).struct.json_encode())
+
+
+def _facts(known: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
+    """What the texts of problems tell that no group of their rule does: ``id`` and ``facts``."""
+    problems = known.filter(~pl.col("rule_no").is_in(book.quiet))
+    owners = problems.get_column("rule_no")
+    told = {
+        fact.name: owners.is_in(
+            [number for number in book.capturing if not fact.groups.keys().isdisjoint(book.rules[number].groups)]
+        )
+        for fact in facts.book()
+    }
+    return problems.select("id", facts=facts.find(problems.get_column("haystack"), told=told))

@@ -209,9 +209,12 @@ def report(
 @main.command()
 @click.argument("text", nargs=-1, required=True, metavar="CODE|TEXT|-")
 @rules_option
+@click.option(
+    "--ollama-version", metavar="VERSION", help="The Ollama at hand, for settings it lacks; a log tells it itself."
+)
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @guarded
-def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], form: str) -> int:
+def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], ollama_version: str | None, form: str) -> int:
     """What a code, a status or an error text means, what to do, and why this rule says so.
 
     \b
@@ -223,7 +226,7 @@ def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], form: str) -> in
     from erranalytics import api, render
 
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
-    found = api.explain(query, rules_dir=rules_dir)
+    found = api.explain(query, rules_dir=rules_dir, ollama_version=ollama_version)
     if form == "json":
         render.write_json(found.as_dict(), out=sys.stdout.buffer)
     else:

@@ -12,7 +12,13 @@ from erranalytics import rows, store
 from erranalytics.rulebook import Rulebook
 
 DUMPS = "request-dump"
-REQUEST_MODELS = "045_request_models.sql"
+# What need not be run where there is nothing of it, with what tells so.
+_ONLY_IF = {
+    "022_load_facts.sql": "select (select count(*) from load_ends) + (select count(*) from load_refusals) > 0",
+    "024_load_names.sql": "select count(*) > 0 from templates where template = 'finished setting up'",
+    "045_request_models.sql": f"select count(*) > 0 from templates where format = '{DUMPS}'",
+    "046_models_told.sql": "select count(*) > 0 from model_loads where session_id in (select session_id from scope)",
+}
 
 
 def derive(
@@ -39,7 +45,10 @@ def derive(
     ((since,),) = connection.execute(
         """select coalesce(min(load_seq), 0) from (
                select max(load_seq) as load_seq from model_loads
-               where session_id in (select session_id from scope) and load_seq < ? group by session_id
+               where session_id in (select session_id from scope) and load_seq < ?
+                   -- One that was refused is one line; the load around it may be under way.
+                   and (outcome = 'unknown' or first_event_id < last_event_id)
+               group by session_id
            )""",
         [touched],
     ).fetchall()
@@ -52,9 +61,8 @@ def derive(
     )
     package = resources.files("erranalytics")
     folder = package / "derive"
-    ((has_dumps,),) = connection.execute(f"select count(*) > 0 from templates where format = '{DUMPS}'").fetchall()
     for name in sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql")):
-        if name == REQUEST_MODELS and not has_dumps:
+        if name in _ONLY_IF and not connection.execute(_ONLY_IF[name]).fetchall()[0][0]:
             continue
         connection.execute((folder / name).read_text(encoding="utf-8"))
     ((has_learnt,),) = connection.execute(
@@ -108,7 +116,11 @@ def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> N
             "literals": [list(rule.literals) for rule in rules.rules],
             "pattern": [rule.pattern for rule in rules.rules],
             "refs": [list(rule.references) for rule in rules.rules],
-        }
+            "since": [rule.since for rule in rules.rules],
+            "until": [rule.until for rule in rules.rules],
+            "remedy": [rule.remedy for rule in rules.rules],
+        },
+        schema_overrides=dict.fromkeys(("since", "until", "remedy"), pl.String),
     )
     store.replace_all(connection, "rules", table)
     connection.execute("insert or replace into meta values ('rulebook_hash', ?)", [rules.hash])

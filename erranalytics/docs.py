@@ -103,10 +103,11 @@ def _cause_section(cause: Cause, rules: Sequence[Rule]) -> Iterator[str]:
         yield f"Source: <{cause.see}>" if cause.see.startswith("https://") else f"Source: {_escape(cause.see)}"
     for rule in rules:
         severity = f", severity {rule.severity}" if rule.severity and rule.severity != cause.severity else ""
+        versions = f", Ollama {rule.versions}" if rule.versions else ""
         references = ", ".join(f"<{text}>" if text.startswith("https://") else _code(text) for text in rule.references)
         yield "\n".join(
             [
-                f"- Rule {_code(rule.id)} ({rule.confidence}{severity}): {_code(rule.pattern)}",
+                f"- Rule {_code(rule.id)} ({rule.confidence}{severity}{versions}): {_code(rule.pattern)}",
                 *(f"  - finds {_code(_first(example.line))}" for example in rule.example),
                 *(f"  - not {_code(_first(one.line))}: {_escape(one.why)}" for one in rule.counterexample),
                 *([f"  - remedy: {_escape(rule.remedy)}"] if rule.remedy else []),

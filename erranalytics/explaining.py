@@ -9,15 +9,17 @@ import difflib
 import json
 import re
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from erranalytics import settings, versions
 from erranalytics.rulebook import Cause, Rule, Rulebook
 
 LABEL_WIDTH = 13
 NEAREST_COUNT = 3
 SNIPPET_CHARS = 120
+SHOWN_COUNT = 8
 RETRY = {
     "immediate": "at once; the same request may well succeed",
     "backoff": "with growing pauses between the attempts",
@@ -33,10 +35,28 @@ CONFIDENCE = {
 
 
 @dataclass(frozen=True)
+class Root:
+    """The problem an incident of a pasted log comes from, and how many records and requests it took with it."""
+
+    line_no: int
+    code: str
+    rule: str | None
+    severity: str
+    inner: str
+    captures: str | None
+    wrapping: tuple[str, ...]
+    remedy: str | None
+    version: str | None
+    error_count: int
+    request_count: int
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What a query means: the cause, how it was found, and what is near it.
 
-    ``kind`` is ``code``, ``slug``, ``rule``, ``status``, ``text`` or ``unknown``; ``cause`` is None for unknown texts.
+    ``kind`` is ``code``, ``slug``, ``rule``, ``status``, ``text``, ``log`` (a block of several records) or ``unknown``;
+    ``cause`` is None for unknown texts. ``version`` is the Ollama at hand, where it is known.
     """
 
     query: str
@@ -47,6 +67,10 @@ class Explanation:
     snippet: str | None = None
     inner: str | None = None
     captures: dict[str, str] = field(default_factory=dict)
+    wrapping: tuple[str, ...] = ()
+    filled: str | None = None
+    version: str | None = None
+    roots: tuple[Root, ...] = ()
     rules: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     related: tuple[Cause, ...] = ()
@@ -57,18 +81,30 @@ class Explanation:
         return {
             "query": self.query,
             "kind": self.kind,
-            **({} if self.cause is None else self.cause.model_dump(mode="json")),
+            **({} if self.cause is None else self.cause.model_dump(mode="json") | {"remedy": self.remedy}),
+            "settings": [
+                {"name": one.name, "value": value, "meaning": one.meaning, "caveat": one.caveat(self.version)}
+                for one, value in settings.named(self.remedy)
+            ],
+            "incidents": [asdict(root) for root in self.roots],
             "severity": self.severity,
             "confidence": self.rule.confidence if self.rule else None,
             "rule": self.rule.id if self.rule else None,
             "matched": self.snippet,
             "inner": self.inner,
             "captures": self.captures,
+            "wrapping": list(self.wrapping),
+            "ollama_version": self.version,
             "references": list(self._references()),
             "rules": list(self.rules),
             "see_also": [cause.code for cause in self.related],
             "nearest": [{"name": name, "example": example} for name, example in self.nearest],
         }
+
+    @property
+    def remedy(self) -> str:
+        """What to do: the sentence of the rule with the numbers of the text, else that of the cause."""
+        return self.filled or (self.cause.remedy if self.cause else "")
 
     def lines(self, width: int = 80) -> list[str]:
         """The explanation as text, no line wider than ``width`` unless one word is."""
@@ -79,22 +115,38 @@ class Explanation:
         yield f"{cause.code}  {' · '.join(facts + ([self.rule.confidence] if self.rule else []))}"
         yield from textwrap.wrap(cause.title, width)
         yield ""
-        remedy = (self.rule.remedy if self.rule else None) or cause.remedy
-        yield from _block("What to do", _steps(remedy), width)
+        yield from _block("What to do", _steps(self.remedy), width)
+        yield from self._settings(width)
         yield from _block("Retry", [RETRY.get(cause.retry, cause.retry)], width)
         yield from _block("Seen as", [_seen(cause)], width)
         if self.rule is not None:
             shown = f"{self.rule.id}  «{self.snippet}»" if self.snippet else self.rule.id
             yield from _block("Matched", [shown], width)
             yield from _block("Confidence", [f"{self.rule.confidence}: {CONFIDENCE[self.rule.confidence]}"], width)
+        if self.rule is not None and self.rule.versions:
+            yield from _block("Versions", [f"Ollama {self.rule.versions} writes this text"], width)
         if self.captures:
             yield from _block("Says", [" · ".join(f"{key} {value}" for key, value in self.captures.items())], width)
-        elif self.rules:
+        if self.wrapping:
+            yield from _block("Unwrapped", [" · ".join(self.wrapping)], width)
+        if self.rules:
             yield from _block("Rules", [" · ".join(self.rules)], width)
         yield from _block("Source", list(self._references()), width)
         if self.related:
             near = [f"{other.code} {other.slug}" for other in self.related]
             yield from _block("See also", [" · ".join(near)], width)
+        if self.roots:
+            yield from _block("In this log", _told(self.roots), width)
+
+    def _settings(self, width: int) -> Iterator[str]:
+        """What the settings of the remedy mean, what the version at hand lacks, and how to set the rest."""
+        named = settings.named(self.remedy)
+        caveats = {one.name: one.caveat(self.version) for one, _ in named}
+        texts = [f"{one.name}={value}  {caveats[one.name] or one.meaning}" for one, value in named]
+        yield from _block("Settings", texts, width)
+        usable = [(one, value) for one, value in named if not caveats[one.name].startswith(("not ", "no longer "))]
+        if usable:
+            yield from _block("Set by", settings.how(usable), width)
 
     def _unknown(self, width: int) -> Iterator[str]:
         yield from textwrap.wrap(f"No rule knows «{_short(self.query)}».", width)
@@ -113,8 +165,46 @@ class Explanation:
         return self.sources
 
 
-def explain(query: str, *, book: Rulebook) -> Explanation:
-    """What ``query`` means: a code, a slug or alias, a rule id, an HTTP status, or any text of a log or client."""
+def explain(query: str, *, book: Rulebook, version: str | None = None) -> Explanation:
+    """What ``query`` means: a code, a slug or alias, a rule id, an HTTP status, or any text of a log or client.
+
+    Args:
+        query: what was asked.
+        book: the rules.
+        version: the Ollama at hand; what the text itself tells is found without it.
+    """
+    return replace(_explain(query, book=book), version=version or versions.told(query))
+
+
+def of_log(query: str, roots: Sequence[Root], *, book: Rulebook, version: str | None = None) -> Explanation:
+    """What a block of several records means: its worst incident, the others by name.
+
+    Args:
+        query: the block.
+        roots: the roots of its incidents, the one to explain first.
+        book: the rules.
+        version: the Ollama at hand; else the one the log tells.
+    """
+    first = roots[0]
+    cause, rule = book.causes[first.code], book.by_id.get(first.rule or "")
+    return Explanation(
+        query=query,
+        kind="log",
+        cause=cause,
+        rule=rule,
+        severity=first.severity,
+        snippet=_short(first.inner),
+        inner=first.inner,
+        captures=json.loads(first.captures) if first.captures else {},
+        wrapping=first.wrapping,
+        filled=first.remedy,
+        version=version or (f"v{first.version}" if first.version else versions.told(query)),
+        roots=tuple(roots),
+        related=_related(cause, rule, book),
+    )
+
+
+def _explain(query: str, *, book: Rulebook) -> Explanation:
     word = query.strip()
     cause = book.causes.get(word.upper())
     if cause is not None:
@@ -126,7 +216,9 @@ def explain(query: str, *, book: Rulebook) -> Explanation:
     rule = book.by_id.get(word)
     if rule is not None:
         cause = book.causes[rule.code]
-        return Explanation(query, "rule", cause, rule, book.severity(rule), related=_related(cause, rule, book))
+        plain = None if rule.remedy is None or "{" in rule.remedy else rule.remedy
+        related = _related(cause, rule, book)
+        return Explanation(query, "rule", cause, rule, book.severity(rule), filled=plain, related=related)
     if re.fullmatch(r"[1-5]\d\d", word):
         return _of_status(query, status=word, book=book)
     return _of_text(query, book=book)
@@ -161,11 +253,13 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
     # polars is the slowest import of the program; a code or a slug needs no pattern.
     import polars as pl
 
+    from erranalytics import facts, rows
     from erranalytics.classifying import classify
     from erranalytics.unwrap import unwrap
 
     texts = pl.Series("text", [query], dtype=pl.String)
-    found = classify(texts, book=book).row(0, named=True)
+    verdict = classify(texts, book=book)
+    found = verdict.row(0, named=True)
     if found["rule"] is None:
         return Explanation(query, "unknown", nearest=_nearest(query, book))
     rule = book.by_id[found["rule"]]
@@ -180,8 +274,23 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
         snippet=_short(snippet) if snippet else None,
         inner=found["inner"],
         captures=json.loads(found["captures"]) if found["captures"] else {},
+        wrapping=tuple(found["wrapping"] or ()),
+        filled=rows.remedies(verdict.select("rule").hstack(facts.columns(verdict["captures"])), book).item(),
         related=_related(cause, rule, book),
     )
+
+
+def _told(roots: Sequence[Root]) -> list[str]:
+    """A sentence per code, in the order of the roots."""
+    told = []
+    for code in dict.fromkeys(root.code for root in roots):
+        group = [root for root in roots if root.code == code]
+        times = "" if len(group) == 1 else f", {len(group)} times"
+        lost = sum(root.request_count for root in group)
+        requests = f", {lost} requests" if lost > 1 else ""
+        told.append(f"{code}  line {group[0].line_no}{times}{requests}: {_short(group[0].inner)}")
+    rest = len(told) - SHOWN_COUNT
+    return told[:SHOWN_COUNT] + ([f"and {rest} more: erranalytics classify - tells all"] if rest > 0 else [])
 
 
 def _related(cause: Cause, rule: Rule | None, book: Rulebook) -> tuple[Cause, ...]:
@@ -223,7 +332,7 @@ def _nearest(query: str, book: Rulebook) -> tuple[tuple[str, str], ...]:
 def _steps(remedy: str) -> list[str]:
     """The remedy as it is, or as numbered steps where it has several."""
     # A semicolon within brackets or quotes belongs to an example.
-    parts = re.split(r";\s+(?![^(]*\))|(?<=[a-z)\"])\.\s+(?=[A-Z])", remedy.rstrip("."))
+    parts = re.split(r";\s+(?![^(]*\))|(?<=[A-Za-z)\"])\.\s+(?=[A-Z])", remedy.rstrip("."))
     if len(parts) < 2 or remedy.startswith("Nothing"):
         return [remedy]
     return [f"{number} {part[0].upper()}{part[1:]}" for number, part in enumerate(parts, 1)]

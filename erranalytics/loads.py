@@ -147,7 +147,7 @@ def _append_all(
         store.append(connection, "templates", fresh)
         store.append(connection, "events", rows.event_rows(events))
         store.append(connection, "requests", rows.request_rows(events))
-        store.append(connection, "errors", rows.error_rows(events, causes))
+        store.append(connection, "errors", rows.error_rows(events, causes, options.rules))
         rejects = batch.rejects.with_columns(load_id=pl.lit(begin.load_id), source_id=pl.lit(begin.source_id))
         store.append(connection, "rejects", rejects)
         totals.rejects += int(rejects["line_count"].sum())

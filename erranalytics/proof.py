@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from erranalytics import facts, rows
 from erranalytics.classifying import candidates, classify
 from erranalytics.rulebook import REMEDY_WORDS, Rule, Rulebook, locate, nearest
 
@@ -21,6 +22,7 @@ def check(book: Rulebook) -> list[str]:
         return faults
     faults.extend(_examples(book))
     faults.extend(_counterexamples(book))
+    faults.extend(facts.faults())
     return faults
 
 
@@ -44,6 +46,10 @@ def _claims(rule: Rule) -> Iterator[str]:
     for example in rule.example:
         if not any(literal.lower() in example.line.lower() for literal in rule.literals):
             yield f"{locate(rule.path, '[[example]]')}: no literal stands in the example '{example.line}'"
+    names = [fact.name for fact in facts.book()]
+    for word in dict.fromkeys(facts.PLACEHOLDER.findall(rule.remedy or "")):
+        if word not in names:
+            yield f"{locate(rule.path, 'remedy')}: the remedy names no fact '{word}'{nearest(word, names)}"
     if rule.name.split("-")[0] in REMEDY_WORDS:
         yield f"{locate(rule.path, 'name')}: name '{rule.name}' says what to do; name the symptom"
 
@@ -70,6 +76,22 @@ def _examples(book: Rulebook) -> Iterator[str]:
     for rule in book.rules:
         for group in sorted(set(rule.groups) - groups[rule.id]):
             yield f"{locate(rule.path, 'pattern')}: no example fills the group '{group}'"
+    yield from _facts(book, found)
+
+
+def _facts(book: Rulebook, found: pl.DataFrame) -> Iterator[str]:
+    """Groups named like a fact that hold something else, and remedies that no example can fill."""
+    won = found.select("rule", "captures").hstack(facts.columns(found["captures"]))
+    won = won.with_columns(filled=rows.remedies(won, book)).filter(pl.col("rule").is_not_null())
+    for (name,), part in won.partition_by("rule", as_dict=True, maintain_order=True).items():
+        rule = book.by_id[str(name)]
+        for fact in facts.book():
+            for group in sorted(set(rule.groups) & set(fact.groups)):
+                texts = part["captures"].str.json_path_match(f"$.{group}")
+                for text in texts.filter(texts.is_not_null() & part[fact.name].is_null()):
+                    yield f"{locate(rule.path, 'pattern')}: the group '{group}' took '{text}', which is no {fact.type}"
+        if rule.remedy and part["filled"].null_count() == part.height:
+            yield f"{locate(rule.path, 'remedy')}: no example fills the remedy"
 
 
 def _counterexamples(book: Rulebook) -> Iterator[str]:

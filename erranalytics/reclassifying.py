@@ -23,6 +23,7 @@ _EVENTS = """
 select e.event_id, e.source_id, e.load_id, e.session_id, e.ts, e.host, e.format, e.level, e.component, e.message,
     e.attrs, e.code as old_code, e.cause as old_cause, r.status, r.method, r.path,
     x.rule as old_rule, x.severity as old_severity, x.confidence as old_confidence, x.captures as old_captures,
+    x.wrapping as old_wrapping,
     x.message as old_inner, x.http_status as status_code, x.model, x.endpoint, x.exception_type as error_type
 from (from events where event_id >= $first and event_id < $last) as e
 left join (from requests where event_id >= $first and event_id < $last) as r using (event_id)
@@ -175,7 +176,7 @@ def _judge_all(connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing:
         judged = pipeline.judge(texts.rebuild(frame), rules=rules, memo=memo)
         news = _decide(judged, rules, standing).filter(_differs())
         store.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
-        store.append(connection, "errors_now", rows.error_rows(news, causes))
+        store.append(connection, "errors_now", rows.error_rows(news, causes, rules))
         events, changed = events + frame.height, changed + news.height
     return events, changed
 
@@ -219,11 +220,19 @@ def _decide(judged: pl.DataFrame, rules: Rulebook, standing: _Standing) -> pl.Da
     return frame.with_columns(
         code=quiet.then("old_code").otherwise("code"),
         cause=quiet.then(pl.col("old_code").replace_strict(slugs, default=None)).otherwise("cause"),
-        captures=kept.then("old_captures").otherwise("captures"),
+        captures=kept.then("old_captures").otherwise(_fuller()),
+        wrapping=kept.then("old_wrapping").otherwise("wrapping"),
         inner=kept.then("old_inner").otherwise("inner"),
         is_problem=pl.col("severity").is_in(_PROBLEMS).fill_null(value=False),
         is_anew=~pl.col("is_quiet") & ~pl.col("is_kept") & ~rule.is_in(standing.rules).fill_null(value=False),
     )
+
+
+def _fuller() -> pl.Expr:
+    """The captures of a rule that decided anew; of one that decides as before the longer ones, of line or text."""
+    new, old = pl.col("captures"), pl.col("old_captures")
+    is_shorter = new.str.len_chars().fill_null(0) < old.str.len_chars().fill_null(0)
+    return pl.when(is_shorter & (pl.col("rule") == pl.col("old_rule"))).then(old).otherwise(new)
 
 
 def _differs() -> pl.Expr:
@@ -234,6 +243,4 @@ def _differs() -> pl.Expr:
         problem.then(name).otherwise(None).ne_missing(pl.col(f"old_{name}"))
         for name in ("rule", "severity", "confidence")
     ]
-    return pl.any_horizontal(
-        *pairs, pl.col("is_problem") & pl.col("is_anew") & pl.col("captures").ne_missing(pl.col("old_captures"))
-    )
+    return pl.any_horizontal(*pairs, pl.col("is_problem") & pl.col("captures").ne_missing(pl.col("old_captures")))

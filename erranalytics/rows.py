@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from erranalytics import facts
 from erranalytics.rulebook import Rulebook
 
 POLL_PATHS = ("/", "/api/version", "/api/tags", "/api/ps")
@@ -123,15 +124,20 @@ def _endpoint(path: pl.Expr) -> pl.Expr:
 
 _ERROR_COLUMNS = (
     *("ts", "code", "cause", "category", "severity", "layer", "phase", "side", "retry", "error_class", "fingerprint"),
-    *("confidence", "rule", "event_id", "session_id", "source_id", "host", "captures"),
+    *("confidence", "rule", "event_id", "session_id", "source_id", "host", "captures", "wrapping"),
 )
+_FACTS = tuple(name for name in facts.schema() if name != "model")
 
 
-def error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
-    """Events that are problems, with everything the taxonomy says of their cause, as rows of ``errors``."""
+def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook) -> pl.DataFrame:
+    """Events that are problems, with everything their text and the taxonomy say, as rows of ``errors``."""
     bad = events.filter(pl.col("severity").is_in(["warning", "error", "critical"]))
-    facts = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
-    table = bad.join(facts, on="code", how="left", maintain_order="left")
+    said = bad.select("captures").unique()
+    said = said.hstack(facts.columns(said["captures"]).rename({"model": "named"}))
+    known = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
+    table = bad.join(known, on="code", how="left", maintain_order="left")
+    table = table.join(said, on="captures", how="left", nulls_equal=True, maintain_order="left")
+    table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
     is_access, is_client = pl.col("format") == "gin", pl.col("format").is_in(CLIENT_FORMATS)
     record = pl.when(pl.col("format") == "client-json").then("text").str
     status = (
@@ -139,12 +145,14 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
         .then("status")
         .otherwise(record.json_path_match("$.status_code").cast(pl.Int16, strict=False))
     )
-    named = pl.col("captures").str.json_path_match("$.model")
+    named = pl.col("named")
     surface = pl.when(is_access).then(pl.lit("access")).when(is_client).then(pl.lit("client"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
     endpoint = pl.when(is_access).then(_endpoint(pl.col("path")))
     return table.select(
         *_ERROR_COLUMNS,
+        *_FACTS,
+        "remedy",
         error_id="event_id",
         surface=surface.otherwise(pl.lit("server")),
         http_status=status,
@@ -156,6 +164,17 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
         exception_type=record.json_path_match("$.error_type"),
         request_id=pl.when(is_access).then("event_id"),
     )
+
+
+def remedies(table: pl.DataFrame, rules: Rulebook) -> pl.Series:
+    """The remedy of the rule of each row, its facts put in; null where it has none or a fact is not known."""
+    rows = table.with_row_index("row")
+    parts = [pl.DataFrame(schema={"row": pl.UInt32, "remedy": pl.String})]
+    for name in table.get_column("rule").unique().drop_nulls().sort():
+        template = rules.by_id[name].remedy if name in rules.by_id else None
+        if template:
+            parts.append(rows.filter(pl.col("rule") == name).select("row", remedy=facts.fill(template)))
+    return rows.join(pl.concat(parts), on="row", how="left", maintain_order="left").get_column("remedy")
 
 
 def _status_source(is_access: pl.Expr, status: pl.Expr) -> pl.Expr:

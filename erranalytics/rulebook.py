@@ -18,16 +18,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from erranalytics.errors import RuleError, UsageError
+from erranalytics.versions import VERSION, release
 
 PACKAGE = Path(__file__).parent
 RULES = PACKAGE / "rules"
 # The family of lines that report nothing; in a block such a line decides only when nothing else does.
 NOISE = "noise"
 TAXONOMY = PACKAGE / "data" / "taxonomy.csv"
+# What else decides on a verdict.
+WITH_RULES = (PACKAGE / "data" / "unwrap.toml", PACKAGE / "data" / "facts.toml")
 
 Severity = Literal["info", "warning", "error", "critical"]
 Confidence = Literal["certain", "likely", "guess"]
@@ -113,11 +116,18 @@ class Rule(BaseModel):
         return f"{self.family}/{self.name}"
 
     @property
+    def versions(self) -> str:
+        """The versions of Ollama that write the text, in words; empty when that is not known."""
+        if self.since and self.until:
+            return f"{self.since} to {self.until}"
+        return f"since {self.since}" if self.since else f"to {self.until}" if self.until else ""
+
+    @property
     def regex(self) -> str:
         """The pattern as it is run: ``^`` and ``$`` stand at the borders of each line."""
         return f"(?m){self.pattern}"
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """Names of the captures, in pattern order."""
         return tuple(re.findall(r"\(\?P?<(\w+)>", self.pattern))
@@ -142,6 +152,19 @@ class Rule(BaseModel):
         if _UNSUPPORTED.search(value):
             raise ValueError("the pattern uses look-around or a back-reference, which the engine does not have")
         return value
+
+    @field_validator("since", "until")
+    @classmethod
+    def _version(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith("v") and VERSION.fullmatch(value)):
+            raise ValueError(f"'{value}' is no version of Ollama, such as v0.13.5")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Rule:
+        if self.since and self.until and release(self.since) > release(self.until):
+            raise ValueError(f"since {self.since} is later than until {self.until}")
+        return self
 
     @field_validator("references")
     @classmethod
@@ -199,6 +222,11 @@ class Rulebook(BaseModel):
             "confidence": [rule.confidence for rule in self.rules],
             "severity": [self.severity(rule) for rule in self.rules],
         }
+
+    @cached_property
+    def quiet(self) -> list[int]:
+        """The numbers of the rules that report no problem."""
+        return [number for number, rule in enumerate(self.rules) if self.severity(rule) == "info"]
 
     @cached_property
     def capturing(self) -> list[int]:
@@ -353,6 +381,9 @@ def _duplicates(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def _digest(causes: Iterable[Cause], rules: Iterable[Rule]) -> str:
-    """Hash of what the rules say, not of where they lie: paths are left out."""
+    """Hash of what the rules, the steps of unwrapping and the facts say, not of where the rules lie."""
     data = [cause.model_dump() for cause in causes], [rule.model_dump(exclude={"path"}) for rule in rules]
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
+    for path in WITH_RULES:
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()

@@ -78,6 +78,7 @@ VERDICTS = pl.Schema(
         "severity": pl.String(),
         "captures": pl.String(),
         "inner": pl.String(),
+        "wrapping": pl.List(pl.String()),
         "fingerprint": pl.String(),
         "template": pl.String(),
     }

@@ -33,6 +33,7 @@ class Step:
     pattern: str
     replace: str
     decode: bool
+    is_trim: bool
 
 
 @cache
@@ -46,6 +47,7 @@ def steps() -> tuple[Step, ...]:
             pattern=f"(?m){row['pattern']}",
             replace=row["replace"],
             decode=row.get("decode") == "escapes",
+            is_trim=row.get("trim", False),
         )
         for row in rows
     )
@@ -56,13 +58,16 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
 
     >>> unwrap(pl.Series(['{"error":"model is required"} (status code: 400)']))["inner"].to_list()
     ['model is required']
+    >>> unwrap(pl.Series(['{"error":"model is required"} (status code: 400)']))["wrapping"].to_list()
+    [['json-error-text']]
 
     Args:
         texts: strings without nulls.
 
     Returns:
         A frame of the same height: ``haystack`` (every reading, each from a line of its own, so that one pattern
-        run sees all of them) and ``inner`` (the last reading).
+        run sees all of them), ``inner`` (the last reading) and ``wrapping`` (the names of the steps that changed the
+        text, outermost first; null when none did).
     """
     start = texts.rename("text").str.strip_chars_end()
     forms = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": start})
@@ -75,17 +80,23 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
     if broken.height:
         current = current.scatter(broken.get_column("row"), broken.get_column("text"))
         readings.append(forms.join(broken.select("row"), on="row"))
+    taken = [pl.DataFrame(schema={"row": pl.Int64, "step": pl.String})]
     for _ in range(ROUNDS):
         before = current
         for step in steps():
             current, changed = _apply(current, step)
             if changed is not None:
                 readings.append(changed)
+                if not step.is_trim:
+                    taken.append(changed.select(pl.col("row").cast(pl.Int64), step=pl.lit(step.name)))
         if current.equals(before):
             break
     stack = pl.concat([reading.select(pl.col("row").cast(pl.Int64), "text") for reading in readings])
     haystack = stack.group_by("row").agg(pl.col("text").unique(maintain_order=True).str.join("\n")).sort("row")
-    return haystack.select(pl.col("text").alias("haystack"), current.str.strip_chars().alias("inner"))
+    wrapping = pl.concat(taken).group_by("row").agg(pl.col("step").unique(maintain_order=True).alias("wrapping"))
+    return haystack.join(wrapping, on="row", how="left", maintain_order="left").select(
+        pl.col("text").alias("haystack"), current.str.strip_chars().alias("inner"), "wrapping"
+    )
 
 
 def _apply(texts: pl.Series, step: Step) -> tuple[pl.Series, pl.DataFrame | None]:

@@ -7,12 +7,16 @@ offset lends its calendar until the next proof.
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from erranalytics import schema, timestamps
+from erranalytics.errors import UsageError
 
 # Whose calendar counts where only an offset is known: the zone with most people for each offset and season. Zones
 # without daylight saving time need no calendar, and UTC never gets one.
@@ -185,3 +189,26 @@ def _offset(moment: pl.Expr, zone: str) -> pl.Expr:
     """The offset of a zone at a moment, in seconds east."""
     local = moment.dt.convert_time_zone(zone).dt.replace_time_zone(None)
     return (local - moment.dt.replace_time_zone(None)).dt.total_seconds().cast(pl.Int32)
+
+
+def local(tz: str | None) -> str:
+    """An IANA zone name: the given one, checked, or the machine's.
+
+    Raises:
+        UsageError: no such zone.
+    """
+    if tz is not None:
+        try:
+            return ZoneInfo(tz).key
+        except (ZoneInfoNotFoundError, ValueError):
+            raise UsageError(
+                f"there is no time zone {tz!r}", hint="Use an IANA name such as Europe/Rome or UTC."
+            ) from None
+    named = os.environ.get("TZ", "").lstrip(":")
+    if not named:
+        link = Path("/etc/localtime")
+        named = str(link.resolve()).partition("zoneinfo/")[2] if link.exists() else ""
+    try:
+        return ZoneInfo(named).key if named else "UTC"
+    except (ZoneInfoNotFoundError, ValueError):
+        return "UTC"

@@ -20,19 +20,11 @@
 --   {name = "incident_id", below = true, type = "bigint", meaning = "Number of the incident"},
 -- ]
 -- ---
-with taken as (  -- one row per value a rule took from a line; sizes become bytes
-    select e.incident_id, k.what, (e.captures ->> k.key) as text, power(1024, greatest(0,
-        strpos('KMGT', upper(coalesce(nullif(regexp_extract((e.captures ->> k.key), '[0-9] ?([KMGTk])', 1), ''), k.unit))))) as factor
-    from errors as e
-    cross join (values ('device', 'device', '-'), ('needed', 'needed', '-'), ('free', 'free', '-'), ('available', 'free', '-'), ('bytes', 'size', '-'),
-        ('size', 'size', '-'), ('mib', 'size', 'M'), ('layers', 'on', '-'), ('total', 'of', '-')) as k (key, what, unit)
-    where e.category = 'memory' and (e.captures ->> k.key) is not null
+with said as (  -- what the records of an incident tell; a bare number is a CUDA device
+    select incident_id, max(regexp_replace(device, '^([0-9]+)$', 'CUDA\1')) as device, max(needed_bytes) as needed, max(free_bytes) as free,
+        max(buffer_bytes) as size, max(layers_offloaded) || '/' || max(layers_total) as layers, max(num_ctx) as num_ctx
+    from errors where category = 'memory' group by incident_id
 ),
-numbered as (select incident_id, what, text, round(try_cast(regexp_extract(text, '[0-9.]+') as double) * factor) as number from taken),
-said as (
-    select incident_id, max(regexp_replace(text, '^([0-9]+)$', 'CUDA\1')) filter (where what = 'device') as device,
-        max(number) filter (where what = 'needed') as needed, max(number) filter (where what = 'free') as free, max(number) filter (where what = 'size') as size,
-        max(text) filter (where what = 'on') || '/' || max(text) filter (where what = 'of') as layers from numbered group by incident_id),
 loads_near as (  -- the last load begun before the root record; another model's load says nothing
     select i.incident_id, l.*, row_number() over (partition by i.incident_id order by l.load_seq desc) as nearness
     from incidents as i inner join causes as c on c.code = i.code and c.category = 'memory' inner join model_loads as l on l.source_id = i.source_id and l.session_id = i.session_id
@@ -40,11 +32,12 @@ loads_near as (  -- the last load begun before the root record; another model's 
 ),
 numbers as (
     -- One buffer (size) is never compared with what was free before the load: only like numbers make missing_bytes.
-    select i.*, c.remedy, coalesce(d.device, case when c.layer = 'os' or c.cause = 'load_oom_system' then 'host' end) as device, l.num_ctx, coalesce(i.models[1], l.model, l.blob) as model,
+    select i.*, coalesce(r.remedy, c.remedy) as remedy, coalesce(d.device, case when c.layer = 'os' or c.cause = 'load_oom_system' then 'host' end) as device, coalesce(d.num_ctx, l.num_ctx) as num_ctx, coalesce(i.models[1], l.model, l.blob) as model,
         cast(coalesce(d.needed, case when d.size is null or b.available_bytes is not null then b.required_bytes end, d.size) as bigint) as needed,
         cast(coalesce(d.free, case when coalesce(d.needed, b.required_bytes) is not null or d.size is null then b.available_bytes end) as bigint) as free,
         coalesce(d.layers, l.layers_offloaded || '/' || l.layers_total) as layers
     from incidents as i inner join causes as c on c.code = i.code and c.category = 'memory'
+    left join errors as r on r.event_id = i.root_event_id
     left join said as d on d.incident_id = i.incident_id
     left join loads_near as l on l.incident_id = i.incident_id and l.nearness = 1
     left join loads_near as b on b.incident_id = i.incident_id and b.nearness = 1 and c.phase = 'load' and b.outcome <> 'loaded'

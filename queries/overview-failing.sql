@@ -13,7 +13,7 @@
 --   {name = "models", type = "varchar[]", meaning = "Models they name"},
 --   {name = "severity", type = "varchar", meaning = "Worst severity"},
 --   {name = "title", type = "varchar", meaning = "What happened"},
---   {name = "remedy", type = "varchar", meaning = "What to do"},
+--   {name = "remedy", type = "varchar", meaning = "What to do; the numbers are those of the latest incident"},
 --   {name = "code_count", type = "bigint", meaning = "How many codes failed in all, shown here or not"},
 -- ]
 -- [param.limit]
@@ -42,14 +42,15 @@ named as (
 ),
 counted as (
     select f.code, count(*) as incident_count, sum(f.request_count) as request_count, sum(u.suspected_count) as suspected_count,
-        max(f.last_ts) as last_ts, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
+        max(f.last_ts) as last_ts, arg_max(e.remedy, f.last_ts) as remedy, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
     from failures as f
     left join suspects as u on u.incident_id = f.incident_id
+    left join errors as e on e.event_id = f.root_event_id
     group by f.code
 )
 select t.code, t.incident_count, cast(t.request_count as bigint) as request_count,
     cast(coalesce(t.suspected_count, 0) as bigint) as suspected_count, t.last_ts, m.models,
-    case t.worst when 2 then 'critical' else 'error' end as severity, c.title, c.remedy, t.code_count
+    case t.worst when 2 then 'critical' else 'error' end as severity, c.title, coalesce(t.remedy, c.remedy) as remedy, t.code_count
 from counted as t
 left join causes as c on c.code = t.code
 left join named as m on m.code = t.code

@@ -87,7 +87,7 @@ def test_captures_are_json_without_empty_groups() -> None:
     """Named groups that took part become a JSON object; a rule without groups gives null."""
     line = "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 14495514624"
     out = _run(line, "model is required")
-    assert json.loads(out["captures"][0]) == {"bytes": "14495514624"}
+    assert json.loads(out["captures"][0]) == {"buffer_bytes": "14495514624"}
     assert out["captures"][1] is None
 
 

@@ -63,7 +63,7 @@ def add_incident(
     *,
     code: str,
     severity: str = "error",
-    captures: dict[str, str] | None = None,
+    facts: dict[str, Any] | None = None,
     models: list[str] | None = None,
     requests: int = 0,
     session: int = 1,
@@ -89,7 +89,7 @@ def add_incident(
             incident_id=number,
             session_id=session,
             host="gpu01",
-            captures=json.dumps(captures) if captures and said == code else None,
+            **(facts or {} if said == code else {}),
         )
     insert(
         connection,
@@ -151,16 +151,20 @@ def small_store() -> duckdb.DuckDBPyConnection:
     week = NOW - timedelta(days=7)
     sizes = {
         "device": "CUDA0",
-        "needed": "23.0 GiB",
-        "available": "19.6 GiB",
-        "layers": "65",
-        "total": "65",
+        "needed_bytes": 23 * 2**30,
+        "free_bytes": round(19.6 * 2**30),
+        "layers_offloaded": 65,
+        "layers_total": 65,
     }
+    add_incident(connection, 1, week + timedelta(days=1), code="MEM014", facts=sizes, models=["qwen3:32b"], requests=4)
     add_incident(
-        connection, 1, week + timedelta(days=1), code="MEM014", captures=sizes, models=["qwen3:32b"], requests=4
+        connection,
+        2,
+        week + timedelta(days=3),
+        code="MEM002",
+        facts={"buffer_bytes": round(4403.49 * 2**20), "device": "0"},
     )
-    add_incident(connection, 2, week + timedelta(days=3), code="MEM002", captures={"mib": "4403.49", "device": "0"})
-    add_incident(connection, 3, week + timedelta(days=3, hours=1), code="MEM014", captures={"needed": "1 GiB"})
+    add_incident(connection, 3, week + timedelta(days=3, hours=1), code="MEM014", facts={"needed_bytes": 2**30})
     add_incident(connection, 4, week + timedelta(days=6), code="RUN036", severity="critical", models=["llava:13b"])
     add_incident(connection, 5, NOW - timedelta(hours=2), code="OVL001", requests=6)
     add_incident(connection, 6, week - timedelta(days=2), code="MEM014", requests=1)
