@@ -13,7 +13,7 @@
 --   {name = "models", type = "varchar[]", meaning = "Models they name"},
 --   {name = "severity", type = "varchar", meaning = "Worst severity"},
 --   {name = "title", type = "varchar", meaning = "What happened"},
---   {name = "remedy", type = "varchar", meaning = "What to do; the numbers are those of the latest incident"},
+--   {name = "remedy", type = "varchar", meaning = "What to do, with the numbers where all incidents have the same"},
 --   {name = "code_count", type = "bigint", meaning = "How many codes failed in all, shown here or not"},
 -- ]
 -- [param.limit]
@@ -42,7 +42,7 @@ named as (
 ),
 counted as (
     select f.code, count(*) as incident_count, sum(f.request_count) as request_count, sum(u.suspected_count) as suspected_count,
-        max(f.last_ts) as last_ts, arg_max(e.remedy, f.last_ts) as remedy, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
+        max(f.last_ts) as last_ts, case when count(distinct e.remedy) = 1 and count(e.remedy) = count(*) then max(e.remedy) end as remedy, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
     from failures as f
     left join suspects as u on u.incident_id = f.incident_id
     left join errors as e on e.event_id = f.root_event_id
