@@ -43,7 +43,7 @@ lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics/derive erranalytics/reconcile erranalytics/migrations
+	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics/derive erranalytics/linking erranalytics/reconcile erranalytics/relaying erranalytics/migrations
 	@$(BIN)/python -m erranalytics.docs --check
 	@$(BIN)/erranalytics rules check
 
@@ -59,6 +59,7 @@ format: $(VENV)/.installed-dev ## format the Python files
 bench: $(VENV)/.installed-dev ## measure the figures of docs/ARCHITECTURE.md
 	@$(BIN)/python benchmarks/run.py
 	@$(BIN)/python benchmarks/classification.py
+	@$(BIN)/python benchmarks/recorder.py
 
 compat: ## run the tests with the lowest supported versions of the dependencies
 	@PYTHON=$(PYTHON) tests/compat/run

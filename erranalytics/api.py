@@ -317,7 +317,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
     import duckdb
     import polars as pl
 
-    from erranalytics import __version__, lineformats, proof, rulebook, store
+    from erranalytics import __version__, calls, lineformats, proof, rulebook, store
 
     path, rules, formats = resolve_db(db), rulebook.load(), lineformats.load()
     facts: dict[str, Any] = {
@@ -331,7 +331,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
         "rulebook_faults": proof.check(rules),
         "formats": len(formats.formats),
         "formats_hash": formats.hash,
-        "format_faults": lineformats.check(formats),
+        "format_faults": [*lineformats.check(formats), *calls.check()],
         "store": str(path),
         "schema_newest": store.migrations()[-1][0],
     }

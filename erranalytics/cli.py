@@ -350,11 +350,11 @@ def rules_show(name: str, rules_dir: tuple[Path, ...]) -> int:
 @guarded
 def rules_check(rules_dir: tuple[Path, ...]) -> int:
     """Prove every rule by its examples and counterexamples, every line format by its samples."""
-    from erranalytics import lineformats, proof, rulebook
+    from erranalytics import calls, lineformats, proof, rulebook
     from erranalytics.errors import RuleError
 
     book, formats = rulebook.load(rules_dir), lineformats.load()
-    faults = proof.check(book) + lineformats.check(formats)
+    faults = [*proof.check(book), *lineformats.check(formats), *calls.check()]
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")
     diagnostics.note(f"{len(book.rules)} rules and {len(formats.formats)} line formats prove themselves")
@@ -382,6 +382,30 @@ def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None
     else:
         render.write_lines(draft.lines(), out=sys.stdout.buffer)
     return ExitCode.DONE
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENT]...")
+@click.option(
+    "-o", "--output", metavar="FILE", help="The file of records (default: ERRANALYTICS_CALLS or calls.jsonl)."
+)
+@click.option("--app", metavar="NAME", help="Name of the program in its records.")
+@guarded
+def record(command: tuple[str, ...], output: str | None, app: str | None) -> int:
+    """Run a Python program with the recorder on: one line of JSON for each call it makes to a model.
+
+    Nothing of the program changes; it ends with its own exit code. Says what could not be watched, and why.
+
+    \b
+    erranalytics record -- python app.py
+    erranalytics record -o calls.jsonl --app shop -- uvicorn shop:app
+    """
+    from erranalytics import recording
+
+    done = recording.run(command, path=output, app=app)
+    for line in done.lines():
+        diagnostics.note(line)
+    return done.exit_code
 
 
 @main.command()

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from erranalytics import schema, stamps, timestamps, years, zones
+from erranalytics import gateways, schema, stamps, timestamps, years, zones
 from erranalytics.zones import Zone
 
 GO_TIME = "%Y/%m/%d %H:%M:%S"
@@ -178,7 +178,9 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     table = table.with_columns(own.alias("own"), format=frame["format"])
     ts = pl.coalesce("own", "outer_utc")
     source = (
-        pl.when(pl.col("zone_s").is_not_null())
+        pl.when(pl.col("format").is_in(gateways.OWN) & pl.col("own").is_not_null())
+        .then(pl.lit("gateway"))
+        .when(pl.col("zone_s").is_not_null())
         .then(pl.lit("slog"))
         .when(pl.col("own_utc").is_not_null())
         .then(pl.col("format").replace_strict({"request-dump": "dump", "client-text": "client"}, default="json"))

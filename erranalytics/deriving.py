@@ -8,7 +8,7 @@ from importlib import resources
 import duckdb
 import polars as pl
 
-from erranalytics import rows, store
+from erranalytics import linking, relaying, rows, store
 from erranalytics.rulebook import Rulebook
 
 DUMPS = "request-dump"
@@ -38,21 +38,16 @@ def derive(
            select distinct session_id from events where load_id = ? and session_id is not null""",
         [load_id],
     )
-    connection.executemany("insert into scope values (?)", [[one] for one in sessions] or [[None]])
+    # Not even one NULL: nothing is `not in` a set that holds one.
+    if others := [[one] for one in sessions]:
+        connection.executemany("insert into scope values (?)", others)
     ((first,),) = connection.execute("select min(event_id) from events where load_id = ?", [load_id]).fetchall()
     touched = min(int(one) for one in (first, since_id, 0 if first is None else None) if one is not None)
-    # A load of a model that was under way in one of the runs is read again from its start.
-    ((since,),) = connection.execute(
-        """select coalesce(min(load_seq), 0) from (
-               select max(load_seq) as load_seq from model_loads
-               where session_id in (select session_id from scope) and load_seq < ?
-                   -- One that was refused is one line; the load around it may be under way.
-                   and (outcome = 'unknown' or first_event_id < last_event_id)
-               group by session_id
-           )""",
-        [touched],
-    ).fetchall()
-    connection.execute(f"set variable since_id = {int(since)}")
+    _since(connection, touched)
+    # Runs that are looked at besides have no new loads.
+    _widen(connection, touched)
+    linking.widen(connection, touched=touched)
+    relaying.widen(connection, touched=touched)
     _fold_from(connection, touched)
     connection.execute(f"set variable load_id = {int(load_id)}")
     connection.execute(
@@ -65,12 +60,50 @@ def derive(
         if name in _ONLY_IF and not connection.execute(_ONLY_IF[name]).fetchall()[0][0]:
             continue
         connection.execute((folder / name).read_text(encoding="utf-8"))
+    if connection.execute("select count(*) > 0 from calls").fetchall()[0][0]:
+        linking.link(connection, touched=touched)
+    relaying.relay(connection, touched=touched)
     ((has_learnt,),) = connection.execute(
         """select count(*) > 0 from server_sessions as s inner join earlier_runs as e using (session_id)
            where s.version is distinct from e.version"""
     ).fetchall()
     if since_id == 0 or has_learnt:
         connection.execute((package / "reconcile" / "040_templates.sql").read_text(encoding="utf-8"))
+
+
+def _since(connection: duckdb.DuckDBPyConnection, touched: int) -> None:
+    """From where on model loads are read: one that was under way in one of the runs is read again from its start."""
+    ((since,),) = connection.execute(
+        """select coalesce(min(load_seq), 0) from (
+               select max(load_seq) as load_seq from model_loads
+               where session_id in (select session_id from scope) and load_seq < ?
+                   -- One that was refused is one line; the load around it may be under way.
+                   and (outcome = 'unknown' or first_event_id < last_event_id)
+               group by session_id
+           )""",
+        [touched],
+    ).fetchall()
+    connection.execute(f"set variable since_id = {int(since)}")
+
+
+def _widen(connection: duckdb.DuckDBPyConnection, touched: int) -> None:
+    """Runs that ended at once, before those that did: a server that is started again and again is one incident."""
+    connection.execute(
+        """insert into scope
+           with ends as (
+               select e.event_id, e.session_id, e.ts, s.stream_id
+               from errors as e inner join sources as s using (source_id)
+               where is_restart(e.cause, e.category, e.phase, e.severity, e.message)
+           ),
+           new as (
+               select stream_id, min(ts) as ts from ends
+               where event_id >= $touched and session_id in (select session_id from scope) group by stream_id
+           )
+           select distinct o.session_id from ends as o inner join new as n using (stream_id)
+           where ($touched = 0 or o.ts >= n.ts - interval 30 minute)
+               and o.session_id not in (select session_id from scope)""",
+        {"touched": touched},
+    )
 
 
 def _fold_from(connection: duckdb.DuckDBPyConnection, touched: int) -> None:
@@ -93,7 +126,8 @@ def _fold_from(connection: duckdb.DuckDBPyConnection, touched: int) -> None:
     # The last answer before that may turn out to have been broken off.
     ((recovery_from,),) = connection.execute(
         """select coalesce(max(event_id), 0) from requests
-           where event_id < ? and session_id in (select session_id from scope) and status = 200 and is_inference
+           where event_id < ? and session_id in (select session_id from scope) and surface = 'ollama'
+               and status = 200 and is_inference
                and endpoint not like '%embed%'""",
         [memory_from],
     ).fetchall()

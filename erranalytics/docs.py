@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from erranalytics import catalogue, cli, diagnostics, layers, lineformats, rulebook
+from erranalytics import callpages, catalogue, cli, diagnostics, layers, lineformats, rulebook
 from erranalytics.diagnostics import ExitCode
 from erranalytics.errors import ErranalyticsError, UsageError
 from erranalytics.rulebook import Cause, Rule
@@ -40,7 +40,13 @@ LINES_HEAD = """A line is of the first of these {formats} formats that fits; a l
 
 def pages() -> dict[str, str]:
     """The text of every generated page by file name."""
-    return {"rules.md": rules_page(), "reports.md": reports_page(), "formats.md": formats_page(), "cli.md": cli_page()}
+    return {
+        "rules.md": rules_page(),
+        "reports.md": reports_page(),
+        "formats.md": formats_page(),
+        "cli.md": cli_page(),
+        **callpages.pages(),
+    }
 
 
 def main(arguments: Sequence[str]) -> ExitCode:

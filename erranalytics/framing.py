@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from erranalytics import lineformats, schema
+from erranalytics import gateways, lineformats, otlp, schema
 from erranalytics.lineformats import UNKNOWN, FormatBook
 
 MAX_RECORD_LINES = 4096
@@ -59,13 +59,23 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
         # Everything before the last start is complete.
         cut = int(marked.select(pl.col("is_start").arg_true().last()).item())
         end = int(marked["line_no"][cut])
-    return Framed(_fold(marked.head(cut), end=end), bodies.slice(blank_head.height + cut), blank_head)
+    return Framed(_fold(marked.head(cut), end=end, book=book), bodies.slice(blank_head.height + cut), blank_head)
 
 
 def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
-    """Two BODIES where a log line stands behind other text on one physical line; loader dots alone are dropped."""
+    """Several BODIES where records share a physical line; loader dots alone are dropped.
+
+    A log line stands behind other text, or the line is a batch of OTLP.
+    """
     body = pl.col("body")
-    parts = bodies.with_row_index("place").with_columns(is_glued=_is_glued(body))
+    parts = bodies.with_row_index("place")
+    batches = parts.filter(otlp.is_envelope(body))
+    if not batches.is_empty():
+        parts = pl.concat([parts.filter(~otlp.is_envelope(body)), otlp.unfold(batches)])
+        parts = parts.sort("place", maintain_order=True).with_columns(
+            place=pl.int_range(pl.len(), dtype=pl.get_index_type())
+        )
+    parts = parts.with_columns(is_glued=_is_glued(body))
     inner = parts.filter("is_glued").with_columns(body.str.extract(_GLUED, 2))
     outer = parts.with_columns(pl.when("is_glued").then(body.str.extract(_GLUED, 1)).otherwise(body).alias("body"))
     outer = outer.filter(~(pl.col("is_glued") & pl.col("body").str.contains(r"^\.+$")))
@@ -76,6 +86,11 @@ def _is_glued(body: pl.Expr) -> pl.Expr:
     has_line = pl.any_horizontal(body.str.contains(start, literal=True) for start in lineformats.HOT.values())
     is_hot = pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values())
     return (has_line & ~is_hot & body.str.contains(_GLUED)).fill_null(value=False)
+
+
+def _is_batch(body: pl.Expr) -> pl.Expr:
+    """Whether a body is a batch of OTLP that can be taken apart; a damaged one stays as it is."""
+    return otlp.is_envelope(body) & body.str.json_path_match("$").is_not_null()
 
 
 def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
@@ -96,7 +111,7 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
         return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
     cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
     distinct = cold.select("body", "unit").unique()
-    if distinct.select(_is_glued(pl.col("body")).any()).item():
+    if distinct.select((_is_glued(pl.col("body")) | _is_batch(pl.col("body"))).any()).item():
         return None
     cold = cold.join(
         _recognise_cold(distinct, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
@@ -118,7 +133,9 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
 def _recognise_cold(distinct: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Format and noise key of each distinct body."""
     found = book.recognise(distinct)
-    is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(["systemd", "kernel"])
+    is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(
+        ["systemd", "kernel", *gateways.FORMATS]
+    )
     found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
     body, form = pl.col("body"), pl.col("format")
     shape = (
@@ -235,7 +252,7 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     return table.with_columns(joins=pl.col("joins") | joined)
 
 
-def _fold(marked: pl.DataFrame, *, end: int) -> pl.DataFrame:
+def _fold(marked: pl.DataFrame, *, end: int, book: FormatBook) -> pl.DataFrame:
     """One row per start; the lines behind it become ``rest``.
 
     A line counts for the record in which it begins: a second record on one physical line has none of its own.
@@ -246,9 +263,8 @@ def _fold(marked: pl.DataFrame, *, end: int) -> pl.DataFrame:
     starts = table.filter("is_start")
     counts = pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
-    followers = table.filter(
-        ~pl.col("is_start") & pl.col("noise").is_null() & (pl.col("shape") != "blank").fill_null(value=True)
-    )
+    followers = table.filter(~pl.col("is_start") & (pl.col("shape") != "blank").fill_null(value=True))
+    followers = followers.filter(pl.col("noise").is_null() | book.is_kept(pl.col("body"), pl.col("noise")))
     rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))
     return (
         starts.join(rests, on="record", how="left", maintain_order="left")

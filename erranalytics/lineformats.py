@@ -40,7 +40,8 @@ class LineFormat(BaseModel):
 
     ``starts`` and ``contains`` are cheap tests before ``pattern`` (Rust regex, named groups are columns).
     ``units``: only for these syslog identifiers, or where ``anywhere`` matches. ``noise``: neighbours that
-    match it, and not ``guard``, are folded into one record. ``opens``: indented lines behind it belong to it.
+    match it, and not ``guard``, are folded into one record; of them those that begin with one of ``keeps`` stay
+    as lines of the record, for what they tell. ``opens``: indented lines behind it belong to it.
     ``absorbs``: so do lines of no known format. ``continues``: it belongs to a record of these formats that
     stands before it.
     """
@@ -48,7 +49,7 @@ class LineFormat(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     title: str
-    owner: Literal["ollama", "runner", "system", "client", "foreign"]
+    owner: Literal["ollama", "runner", "system", "client", "gateway", "foreign"]
     pattern: str
     starts: tuple[str, ...] = ()
     contains: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class LineFormat(BaseModel):
     anywhere: str | None = None
     noise: str | None = None
     guard: str | None = None
+    keeps: tuple[str, ...] = ()
     opens: bool = False
     absorbs: bool = False
     continues: tuple[str, ...] = ()
@@ -110,6 +112,15 @@ class FormatBook:
     def names(self, flag: Literal["opens", "absorbs", "continues"]) -> list[str]:
         """The formats that have a property."""
         return [item.name for item in self.formats if getattr(item, flag)]
+
+    def is_kept(self, body: pl.Expr, noise: pl.Expr) -> pl.Expr:
+        """Whether a line of a run of noise stays as a line of its record."""
+        tests = [
+            (noise == item.name) & pl.any_horizontal(body.str.starts_with(start) for start in item.keeps)
+            for item in self.formats
+            if item.keeps
+        ]
+        return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
 
     def recognise(self, bodies: pl.DataFrame) -> pl.DataFrame:
         """Formats of distinct bodies.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from erranalytics import clocks, redact, schema, timestamps
+from erranalytics import clocks, gateways, redact, schema, timestamps
 from erranalytics.clocks import Clock
 from erranalytics.lineformats import UNKNOWN, FormatBook, LineFormat
 
@@ -39,11 +39,17 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
         return schema.empty(schema.EVENTS), clock
     frame = records.select("format", "body", redact.mask_secrets(records["rest"])).with_row_index("row")
     is_slog, is_gin = pl.col("format") == "slog-text", pl.col("format") == "gin"
+    gin = _parse_gin(frame.filter(is_gin), book.by_name["gin"])
+    # Lines of GIN that are not Ollama's begin with the same bytes.
+    is_strange = pl.col("format") == UNKNOWN
+    strange = gin.filter(is_strange).select(frame.columns).with_columns(format=pl.lit("gateway-gin"))
+    others = pl.concat([strange, frame.filter(~is_slog & ~is_gin)])
     parts = [
         pl.DataFrame(schema=_PARSED),
         _parse_slog(frame.filter(is_slog), book.by_name["slog-text"]),
-        _parse_gin(frame.filter(is_gin), book.by_name["gin"]),
-        _parse_others(frame.filter(~is_slog & ~is_gin), book),
+        gin.filter(~is_strange),
+        *(_parse_gateway(others.filter(pl.col("format") == name), book.by_name[name]) for name in gateways.OWN),
+        _parse_others(others.filter(~pl.col("format").is_in(gateways.OWN)), book),
     ]
     parts = [part.select(name for name in _PARSED if name in part.columns) for part in parts]
     parsed = pl.concat(parts, how="diagonal_relaxed").sort("row")
@@ -226,6 +232,14 @@ def _parse_gin_slowly(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     )
 
 
+def _parse_gateway(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
+    if frame.is_empty():
+        return frame
+    table = gateways.parse(frame, form)
+    attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs")
+    return table.with_columns(text=_with_rest(pl.col("text")), attrs=attrs)
+
+
 def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     """Every other format, once per distinct body."""
     parts = []
@@ -249,7 +263,7 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
             _json_message(pl.col("body"), pl.col("format")), redact.mask_secrets(fields["message"]), "masked"
         ),
         own_utc=pl.coalesce(
-            timestamps.rfc3339(pl.col("rfctime")),
+            timestamps.any_rfc3339(pl.col("rfctime")),
             timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")),
             _cpp_time(pl.col("body"), pl.col("format")),
         ),
@@ -275,9 +289,11 @@ def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:
 
 def _json_message(body: pl.Expr, form: pl.Expr) -> pl.Expr:
     is_json = form == "client-json"
-    names = ("error_message", "error", "message", "msg", "event")
-    candidates = [pl.when(is_json).then(body).str.json_path_match(f"$.{name}") for name in names]
-    return pl.coalesce(candidates)
+    names = ("error_message", "error", "message", "msg", "event", "record.message")
+    found = [body.str.json_path_match(f"$.{name}") for name in names]
+    # The object itself is never the message: there may be a prompt in it.
+    route = pl.lit("call of ") + body.str.json_path_match("$.endpoint")
+    return pl.when(is_json).then(pl.coalesce(*found, route, body.str.json_path_match("$.name"), pl.lit("call")))
 
 
 def _with_rest(text: pl.Expr) -> pl.Expr:

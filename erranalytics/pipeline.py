@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from erranalytics import blocks, clocks, fingerprint, framing, parsing, redact, schema, sessions, wrappers
+from erranalytics import blocks, clocks, fingerprint, framing, parsing, recorded, redact, schema, sessions, wrappers
 from erranalytics.blocks import Block
 from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
@@ -75,6 +75,8 @@ class State:
 class Batch:
     """EVENTS with VERDICTS and ``session``; rejects; where the input stood before it and stands after it.
 
+    ``calls`` are the records of calls among the events, see ``recorded``.
+
     ``resume``, given with the last batch of a source of several blocks, is the state before the record that more
     bytes may still change.
     """
@@ -85,6 +87,7 @@ class Batch:
     state: State
     before: State
     resume: State | None = None
+    calls: pl.DataFrame = field(default_factory=lambda: schema.empty(recorded.SCHEMA))
 
 
 def first_state(source: Source, *, default_tz: str, wrapper: str | None = None, year: int | None = None) -> State:
@@ -112,7 +115,8 @@ def run(
     # Unwrapping and parsing have a thread each; judging, which needs no state, is done in the one of the caller.
     unwrapped = ahead(_unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole))
     for batch in ahead(_parsed(unwrapped, state=state, formats=formats), depth=2):
-        yield replace(batch, events=judge(batch.events, rules=rules, memo=memo))
+        told = recorded.tell(judge(batch.events, rules=rules, memo=memo), rules=rules)
+        yield replace(batch, events=told.events, calls=told.calls, rejects=pl.concat([batch.rejects, told.rejects]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from erranalytics import deriving, pipeline, rows, schema, store, texts
+from erranalytics import deriving, pipeline, recorded, rows, schema, store, texts
 from erranalytics.classifying import Memo
 from erranalytics.rulebook import Rulebook
 
@@ -24,10 +24,11 @@ select e.event_id, e.source_id, e.load_id, e.session_id, e.ts, e.host, e.format,
     e.attrs, e.code as old_code, e.cause as old_cause, r.status, r.method, r.path,
     x.rule as old_rule, x.severity as old_severity, x.confidence as old_confidence, x.captures as old_captures,
     x.wrapping as old_wrapping,
-    x.message as old_inner, x.http_status as status_code, x.model, x.endpoint, x.exception_type as error_type
+    x.message as old_inner, k.http_status as status_code, k.model, k.endpoint, k.error_type
 from (from events where event_id >= $first and event_id < $last) as e
 left join (from requests where event_id >= $first and event_id < $last) as r using (event_id)
 left join (from errors where event_id >= $first and event_id < $last) as x using (event_id)
+left join (from calls where event_id >= $first and event_id < $last) as k using (event_id)
 order by e.event_id
 """
 _CHANGES = """
@@ -51,6 +52,9 @@ from verdicts as v where events.event_id = v.event_id;
 
 delete from errors where event_id in (select event_id from verdicts);
 insert into errors by name select * from errors_now;
+
+update calls set code = case when v.is_problem then v.code end, cause = case when v.is_problem then v.cause end
+from verdicts as v where calls.event_id = v.event_id;
 
 update requests set code = case when v.is_problem then v.code end
 from verdicts as v where requests.event_id = v.event_id;
@@ -174,11 +178,29 @@ def _judge_all(connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing:
     for start in range(first, last + 1, BATCH_EVENTS):
         frame = _read(connection, start)
         judged = pipeline.judge(texts.rebuild(frame), rules=rules, memo=memo)
-        news = _decide(judged, rules, standing).filter(_differs())
+        calls = _calls(connection, frame["event_id"])
+        news = _conclude(_decide(judged, rules, standing), calls, rules).filter(_differs())
         store.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
-        store.append(connection, "errors_now", rows.error_rows(news, causes, rules))
+        store.append(connection, "errors_now", rows.error_rows(news, causes, rules, calls))
         events, changed = events + frame.height, changed + news.height
     return events, changed
+
+
+def _calls(connection: duckdb.DuckDBPyConnection, event_ids: pl.Series) -> pl.DataFrame:
+    """The records of calls among the events."""
+    bounds = {"first": event_ids.min(), "last": event_ids.max()}
+    sql = "select * from calls where event_id between $first and $last order by event_id"
+    return pl.DataFrame(connection.sql(sql, params=bounds))
+
+
+def _conclude(events: pl.DataFrame, calls: pl.DataFrame, rules: Rulebook) -> pl.DataFrame:
+    """The verdicts that the outcome of a call gives where no rule does."""
+    if calls.is_empty():
+        return events
+    places = events.with_row_index("row").select("row", "event_id", "is_problem")
+    decided = calls.join(places, on="event_id", how="inner")
+    events = recorded.with_causes(events, decided, rules=rules)
+    return events.with_columns(is_problem=pl.col("severity").is_in(_PROBLEMS).fill_null(value=False))
 
 
 def _read(connection: duckdb.DuckDBPyConnection, start: int) -> pl.DataFrame:

@@ -175,6 +175,7 @@ def take_back(connection: duckdb.DuckDBPyConnection, begin: Begin, *, known: Kno
     doomed = f"select event_id from events where {where}"
     connection.execute(f"delete from errors where event_id in ({doomed})")
     connection.execute(f"delete from requests where event_id in ({doomed})")
+    connection.execute(f"delete from calls where event_id in ({doomed})")
     connection.execute(f"delete from events where {where}")
     connection.execute(f"delete from rejects where {where}")
     ((lines_before, events_before),) = connection.execute(

@@ -84,8 +84,44 @@ VERDICTS = pl.Schema(
     }
 )
 
+# One call of a client, by the names of the recorder; ``mapping`` is the shape it came in.
+CALLS = pl.Schema(
+    {
+        "ts_start": UTC_US,
+        "ts_end": UTC_US,
+        "duration_ms": pl.Float64(),
+        "client": pl.String(),
+        "endpoint": pl.String(),
+        "url_host": pl.String(),
+        "method": pl.String(),
+        "model": pl.String(),
+        "stream": pl.Boolean(),
+        "http_status": pl.Int16(),
+        "status_source": pl.String(),
+        "outcome": pl.String(),
+        "first_chunk_ms": pl.Float64(),
+        "chunk_count": pl.Int64(),
+        "last_chunk_gap_ms": pl.Float64(),
+        "done_seen": pl.Boolean(),
+        "error_type": pl.String(),
+        "error_message": pl.String(),
+        "error_body": pl.String(),
+        "retry_after_s": pl.Float64(),
+        "ratelimit_limit": pl.Int64(),
+        "ratelimit_remaining": pl.Int64(),
+        "ratelimit_reset": pl.String(),
+        "maintenance_until": UTC_US,
+        "upstream_request_id": pl.String(),
+        "attempt": pl.Int32(),
+        "app": pl.String(),
+        "trace_id": pl.String(),
+        "record_id": pl.String(),
+        "attrs": pl.String(),
+    }
+)
+
 TS_SOURCES = (
-    *("slog", "gin+offset", "go-log", "json", "client", "journal", "docker", "stamp", "dump"),
+    *("slog", "gin+offset", "go-log", "json", "client", "gateway", "journal", "docker", "stamp", "dump"),
     *("inherited", "file", "none"),
 )
 

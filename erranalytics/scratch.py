@@ -35,7 +35,7 @@ inner join errors as e on e.event_id = i.root_event_id
 inner join events as v on v.event_id = i.root_event_id
 left join server_sessions as s on s.session_id = i.session_id
 -- A traceback or a message of several lines is one text; only what Ollama logged is a log.
-where (select count(*) from events where format not in ('unknown', 'foreign', 'client-text', 'client-note')) > 1
+where (select count(*) from events where format not in ('unknown', 'foreign') and format not like 'client-%') > 1
 order by case i.severity when 'critical' then 0 when 'error' then 1 else 2 end,
     case i.confidence when 'certain' then 0 when 'likely' then 1 else 2 end, v.line_no
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from erranalytics import gateways
 from erranalytics.parsing import gin_text
 
 # What goes before the message in each format whose pattern takes it apart; the parts that are null fall away.
@@ -28,7 +29,8 @@ def rebuild(events: pl.DataFrame) -> pl.DataFrame:
 
     >>> columns = {"format": "slog-text", "level": "WARN", "component": "a.go:1", "message": "no room"}
     >>> others = ("status", "method", "path", "status_code", "model", "endpoint", "error_type")
-    >>> rebuild(pl.DataFrame([{**columns, "attrs": '{"n":"2"}', **dict.fromkeys(others)}]))["text"].item()
+    >>> row = {**columns, "attrs": '{"n":"2"}', **dict.fromkeys(others)}
+    >>> rebuild(pl.DataFrame([row], schema_overrides=dict.fromkeys(others, pl.String)))["text"].item()
     'level=WARN source=a.go:1 msg="no room" n=2'
     """
     form = pl.col("format")
@@ -37,6 +39,10 @@ def rebuild(events: pl.DataFrame) -> pl.DataFrame:
         .then(_slog())
         .when((form == "gin") & pl.col("status").is_not_null())
         .then(gin_text())
+        .when(form.is_in(gateways.ACCESS))
+        .then(gateways.access_text())
+        .when(form.is_in(gateways.OWN))
+        .then(gateways.fault_text(form))
         .when(form == "client-json")
         .then(_record())
         .when(form == "request-dump")

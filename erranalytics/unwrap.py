@@ -82,7 +82,8 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
         readings.append(forms.join(broken.select("row"), on="row"))
     taken = [pl.DataFrame(schema={"row": pl.Int64, "step": pl.String})]
     for _ in range(ROUNDS):
-        before = current
+        # `scatter` writes in place.
+        before = current.clone()
         for step in steps():
             current, changed = _apply(current, step)
             if changed is not None:

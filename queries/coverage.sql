@@ -25,8 +25,7 @@ blind as (
     select 'undated', undated_count, 3, 'records without a time, in no period or trend: ', '' from seen
     union all
     select 'rejects', coalesce(sum(r.line_count), 0), 2, 'lines that could not be read: ', ''
-    from rejects as r
-    inner join sources as s on s.source_id = r.source_id
+    from rejects as r inner join sources as s on s.source_id = r.source_id
     where r.reason <> 'blank' and coalesce(s.host = $host, $host is null)
     union all
     select 'guesses', count(*), 4, 'errors known by their HTTP status alone: ', ''
@@ -48,6 +47,7 @@ blind as (
     select 'sessions', count(*), 7, 'stretches of log without a start of the server (version and settings unknown): ', ''
     from server_sessions
     where ts_start is null and coalesce(ts_end >= $since, $since is null) and coalesce(host = $host, $host is null)
+      and session_id in (select session_id from events where format not in ('client-json', 'client-text', 'client-note', 'nginx-access', 'nginx-error', 'gateway-json', 'gateway-gin', 'gateway-log', 'litellm-log', 'foreign', 'unknown'))
     union all
     select 'gaps', count(*), 8, 'stretches of the journal that were vacuumed before they were read: ',
         ' (' || string_agg(strftime(from_ts, '%Y-%m-%d %H:%M') || ' to ' || strftime(to_ts, '%Y-%m-%d %H:%M'), ', ' order by from_ts) || ' UTC)'

@@ -37,7 +37,7 @@ happenings as (
     select r.ts_end, 0, 0, 1, case when r.outcome like 'failed%' and coalesce(r.code = $code, $code is null) then 1 else 0 end
     from requests as r
     left join server_sessions as s on s.session_id = r.session_id
-    where r.is_inference and coalesce(r.model = $model, $model is null) and coalesce(s.host = $host, $host is null)
+    where r.is_inference and r.surface = 'ollama' and coalesce(r.model = $model, $model is null) and coalesce(s.host = $host, $host is null)
 ),
 counted as (
     select date_trunc($bucket, h.ts at time zone k.zone) as bucket, sum(h.incident) as incidents, sum(h.error) as errors,

@@ -32,7 +32,7 @@ with failures as (
 suspects as (
     select incident_id, count(*) as suspected_count
     from requests
-    where suspected_by is not null
+    where suspected_by is not null and surface = 'ollama'
     group by incident_id
 ),
 named as (

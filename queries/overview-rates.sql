@@ -22,7 +22,7 @@ with bounds as (
     from (select cast($since as timestamptz) as since, coalesce($until, max(last_ts) + interval '1' microsecond) as until,
             min(first_ts) as first_ts from sources where coalesce(host = $host, true)) as p),
 happenings as (
-    select 'requests_failed' as metric, r.ts_end as ts, r.session_id, r.outcome like 'failed%' as bad from requests as r where r.is_inference
+    select 'requests_failed' as metric, r.ts_end as ts, r.session_id, r.outcome like 'failed%' as bad from requests as r where r.is_inference and r.surface = 'ollama'
     union all select 'streams_failed', r.ts_end, r.session_id, r.stream_outcome in ('failed_before_first_byte', 'failed_mid_stream', 'truncated')
     from streams as r where r.stream_outcome <> 'cancelled_by_client'
     union all select 'oom_incidents', i.first_ts, i.session_id, true from incidents as i

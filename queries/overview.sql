@@ -47,7 +47,7 @@ asked as (
     select count(*) as request_count
     from requests as r
     left join server_sessions as s on s.session_id = r.session_id
-    where r.is_inference and coalesce(r.ts_end >= $since, $since is null)
+    where r.is_inference and r.surface = 'ollama' and coalesce(r.ts_end >= $since, $since is null)
       and coalesce(r.ts_end < $until, $until is null) and coalesce(s.host = $host, $host is null)
 )
 select l.hosts, v.versions, greatest(l.first_ts, $since) as first_ts, least(l.last_ts, $until) as last_ts,

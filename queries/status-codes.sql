@@ -20,7 +20,7 @@ with counted as (
         count(*) filter (where coalesce(r.code = $code, $code is null)) as request_count, count(*) as all_count
     from requests as r
     left join server_sessions as s on s.session_id = r.session_id
-    where coalesce(r.ts_end >= $since, $since is null)
+    where r.surface = 'ollama' and coalesce(r.ts_end >= $since, $since is null)
       and coalesce(r.ts_end < $until, $until is null)
       and coalesce(s.host = $host, $host is null)
       and coalesce(r.model = $model, $model is null)

@@ -5,8 +5,8 @@
 -- common   = ["since", "until", "host", "model", "endpoint", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
---   {name = "endpoint", type = "varchar", meaning = "Route that can stream; the last row is all of them"},
---   {name = "stream_count", type = "bigint", meaning = "Requests of the route"},
+--   {name = "endpoint", type = "varchar", meaning = "Route that can stream, or what --param by=… names; the last row is all of them"},
+--   {name = "stream_count", type = "bigint", meaning = "Streams; one that server and client saw counts once"},
 --   {name = "known_count", type = "bigint", meaning = "Outcome proven: completed, failed or truncated; the denominator"},
 --   {name = "failed_count", type = "bigint", meaning = "Ended with an error, before or after the first byte"},
 --   {name = "truncated_count", type = "bigint", meaning = "Ended without a last chunk; only a client can see it"},
@@ -21,27 +21,31 @@
 --   {name = "at_least", type = "double", unit = "share", meaning = "bad_count of all streams not cancelled: the rate if every unseen end was good"},
 --   {name = "note", below = true, type = "varchar", meaning = "Why there is no rate, or how to read it"},
 -- ]
+-- [param.by]
+-- type = "varchar"
+-- choices = ["endpoint", "model", "client", "version"]
+-- default = "endpoint"
+-- help = "What the streams are grouped by"
 -- ---
 with counted as (
     select
-        case when grouping(r.endpoint) = 1 then 'all' else r.endpoint end as endpoint, count(*) as stream_count,
+        case when grouping(r.name) = 1 then 'all' else r.name end as endpoint, count(*) as stream_count,
         count(*) filter (where r.stream_outcome = 'completed') as completed_count,
         count(*) filter (where r.stream_outcome in ('failed_before_first_byte', 'failed_mid_stream')) as failed_count,
-        count(*) filter (where r.stream_outcome = 'truncated') as truncated_count,
-        count(*) filter (where r.stream_outcome = 'cancelled_by_client') as cancelled_count,
+        count(*) filter (where r.stream_outcome = 'truncated') as truncated_count, count(*) filter (where r.stream_outcome = 'cancelled_by_client') as cancelled_count,
         count(*) filter (where r.is_suspected and r.stream_outcome = 'not_observable') as suspected_count,
         count(*) filter (where r.stream_outcome = 'not_observable') as not_observable_count
-    from streams as r
-    left join server_sessions as s on s.session_id = r.session_id
-    where coalesce(r.ts_end >= $since, $since is null) and coalesce(r.ts_end < $until, $until is null)
-      and coalesce(s.host = $host, $host is null) and coalesce(r.model = $model, $model is null)
-      and coalesce(r.endpoint = $endpoint, $endpoint is null)
-    group by grouping sets ((r.endpoint), ())
+    from (
+        select t.*, s.host, coalesce(case $by when 'model' then t.model when 'client' then t.client when 'version' then s.version else t.endpoint end, '?') as name
+        from streams as t left join server_sessions as s on s.session_id = t.session_id
+    ) as r
+    where coalesce(r.ts_end >= $since, $since is null) and coalesce(r.ts_end < $until, $until is null) and coalesce(r.host = $host, $host is null)
+      and coalesce(r.model = $model, $model is null) and coalesce(r.endpoint = $endpoint, $endpoint is null)
+    group by grouping sets ((r.name), ())
 ),
 rated as (
     select *, failed_count + truncated_count as bad_count, completed_count + failed_count + truncated_count as known_count,
-        case when completed_count + failed_count + truncated_count >= greatest($min_count, 1)
-             then (failed_count + truncated_count) / cast(completed_count + failed_count + truncated_count as double) end as p,
+        case when completed_count + failed_count + truncated_count >= greatest($min_count, 1) then (failed_count + truncated_count) / cast(completed_count + failed_count + truncated_count as double) end as p,
         cast(completed_count + failed_count + truncated_count as double) as n, 1.959963984540054 as z
     from counted
 )

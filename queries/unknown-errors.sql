@@ -27,7 +27,7 @@ seen as (  -- the words decide where no level is written, and with a level that 
     select e.event_id, e.template_id, e.format, e.level, e.ts, e.host, e.session_id
     from events as e
     left join worded as w on w.template_id = e.template_id
-    where e.code is null and e.template_id is not null and e.format not in ('foreign', 'powershell-note')
+    where e.code is null and e.template_id is not null and e.format not in ('foreign', 'powershell-note') and (e.format <> 'nginx-error' or e.component is not null)
       and (w.is_clear
         or (w.template_id is not null and coalesce(e.level, 'ERROR') in ('WARN', 'WARNING', 'ERROR', 'CRITICAL', 'FATAL'))
         or (e.level in ('WARN', 'WARNING', 'ERROR', 'FATAL') and e.format not in ('client-text', 'client-note')))

@@ -21,14 +21,16 @@ _QUERIES = {
     "errors": """select e.host, e.ts::varchar, e.surface, e.code, e.severity, e.http_status, e.status_source, e.model, e.endpoint,
         e.message, e.fingerprint, e.confidence, e.rule, i.first_ts::varchar, i.code
         from errors as e left join incidents as i using (incident_id)""",
-    "requests": """select r.ts_start::varchar, r.ts_end::varchar, r.duration_us, r.status, r.method, r.path, r.model, r.outcome, r.code,
+    "requests": """select r.ts_start::varchar, r.ts_end::varchar, r.duration_us, r.status, r.method, r.path, r.model,
+        r.model_source, r.outcome, r.code,
         i.first_ts::varchar, i.code, r.suspected_by is not null from requests as r left join incidents as i using (incident_id)""",
     "incidents": """select first_ts::varchar, last_ts::varchar, i.code, i.severity, error_count, request_count, models, sides, e.message
         from incidents as i left join events as e on e.event_id = i.root_event_id""",
     "server_sessions": """select host, pid, version, ts_start::varchar, ts_end::varchar, end_reason, config::varchar,
         list_sort(devices)::varchar from server_sessions""",
-    "model_loads": """select ts_start::varchar, ts_end::varchar, blob, num_ctx, layers_total, layers_offloaded, weights_bytes, kv_bytes,
-        required_bytes, available_bytes, outcome, code, runner_port from model_loads""",
+    "model_loads": """select * exclude (load_seq, session_id, source_id, first_event_id, last_event_id, ts_start, ts_end),
+        ts_start::varchar, ts_end::varchar from model_loads""",
+    "gpu_memory": "select * exclude (event_id, source_id, session_id, ts), ts::varchar from gpu_memory",
     "templates": """select template, format, code, first_ts::varchar, last_ts::varchar, event_count, first_version, last_version
         from templates""",
 }

@@ -17,6 +17,8 @@ from erranalytics import schema, store
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "erranalytics"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+# What programs embed: it has the same rules and one more, it imports nothing but the standard library.
+EMBEDDED = sorted(f"client/{path.stem}" for path in PACKAGE.glob("client/*.py"))
 
 # Modules through which every line of a log goes.
 HOT = (
@@ -25,7 +27,7 @@ HOT = (
     "stamps", "store", "texts", "timestamps", "unwrap", "wrappers", "years", "zones",
 )  # fmt: skip
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
-PYDANTIC = {"catalogue", "client", "config", "lineformats", "mappings", "rulebook"}
+PYDANTIC = {"callrecords", "catalogue", "config", "lineformats", "mappings", "rulebook"}
 WRITERS = {"render", "diagnostics"}
 
 
@@ -78,7 +80,7 @@ def test_pydantic_stands_at_the_borders_only() -> None:
     """Models check data files and records, never lines."""
     users = {
         module
-        for module in MODULES
+        for module in MODULES + EMBEDDED
         for node in ast.walk(tree(module))
         if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0].startswith("pydantic"))
         or (isinstance(node, ast.Import) and any(name.name.startswith("pydantic") for name in node.names))
@@ -89,7 +91,7 @@ def test_pydantic_stands_at_the_borders_only() -> None:
 # --- who may write where -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - WRITERS))
+@pytest.mark.parametrize("module", sorted(set(MODULES) - WRITERS) + EMBEDDED)
 def test_only_render_and_diagnostics_write_to_the_terminal(module: str) -> None:
     """No print, no click.echo, no sys.stderr; the command line only hands standard output over."""
     text = "\n".join(ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Call))
@@ -112,7 +114,7 @@ def test_bodies_of_commands_are_short() -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", MODULES + EMBEDDED)
 def test_functions_and_modules_stay_readable(module: str) -> None:
     """Functions of 40 lines at most without their docstring, modules of 500."""
     long = {}
@@ -140,6 +142,15 @@ def test_importing_the_package_loads_no_library() -> None:
     assert not loaded_after("import erranalytics") & {"polars", "duckdb", "pydantic", "rich", "click"}
 
 
+@pytest.mark.parametrize("module", EMBEDDED)
+def test_the_recorder_imports_the_standard_library_only(module: str) -> None:
+    """Programs embed it: nothing else is imported, not even inside a function."""
+    names = [alias.name for node in ast.walk(tree(module)) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in ast.walk(tree(module)) if isinstance(node, ast.ImportFrom)]
+    others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+    assert [name for name in others if not name.startswith("erranalytics.client")] == []
+
+
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_loads_neither_polars_nor_duckdb(option: str) -> None:
     """Help appears at once."""
@@ -153,10 +164,10 @@ def test_a_code_is_explained_without_polars_or_duckdb() -> None:
     assert not loaded_after(code) & {"polars", "duckdb"}
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}))
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}) + EMBEDDED)
 def test_every_module_can_be_imported_first(module: str) -> None:
     """Layers without circles: no module needs another one to be loaded before it."""
-    name = "erranalytics" if module == "__init__" else f"erranalytics.{module}"
+    name = "erranalytics" if module == "__init__" else f"erranalytics.{module.replace('/', '.')}"
     assert python("-c", f"import {name}; print('fine')") == "fine\n"
 
 

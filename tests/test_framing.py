@@ -181,3 +181,19 @@ def test_a_panic_of_many_goroutines_falls_into_parts() -> None:
     """Each part has as many lines as a record may have, but for the last."""
     lines = ["panic: unable to load model", *(f"\tmain.go:{n} +0x1" for n in range(2 * framing.MAX_RECORD_LINES))]
     assert frame(SLOG, *lines)["line_count"].to_list() == [1, 4096, 4096, 1]
+
+
+def test_a_folded_dump_keeps_what_it_tells_of_the_model() -> None:
+    """The dump of a loader is one record; of its lines those stay that the format names."""
+    dump = [
+        "llama_model_loader: Dumping metadata keys/values. Note: KV overrides do not apply in this output.",
+        "llama_model_loader: - kv   0:                       general.architecture str              = llama",
+        "print_info: file format = GGUF V3 (latest)",
+        "print_info: file type   = Q4_0",
+        "print_info: arch             = llama",
+        "print_info: n_ctx_train      = 8192",
+        "print_info: model params     = 8.03 B",
+    ]
+    (record,) = frame(SLOG, *dump).tail(1).to_dicts()
+    assert record["line_count"] == len(dump)
+    assert record["rest"] == "\n".join([dump[3], dump[4], dump[6]])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,32 @@ LOGS = st.lists(
     min_size=1,
     max_size=40,
 )
+# What a server writes of faults of every kind; S is the second of the log.
+BLOCKS = {
+    "oom": 'ggml_backend_cuda_buffer_type_alloc_buffer: allocating 4096.00 MiB on device 0: cudaMalloc failed: out of memory\n'
+    'time=2026-01-01T08:S.400Z level=ERROR source=a.go:1 msg="error loading llama server" error="llama runner process has terminated: cudaMalloc failed: out of memory"\n'
+    '[GIN] 2026/01/01 - 08:S | 500 |            2s |       127.0.0.1 | POST     "/api/chat"\n',
+    "killed": '[GIN] 2026/01/01 - 08:S | 500 |            2s |       127.0.0.1 | POST     "/api/chat"\n',
+    "found": 'time=2026-01-01T08:S.100Z level=WARN source=a.go:1 msg="llama runner process no longer running" sys=9 string="signal: killed"\n',
+    "start": 'time=2026-01-01T08:S.200Z level=INFO source=a.go:1 msg="starting runner" cmd="/usr/bin/ollama runner --model /m/blobs/sha256-aa --port 4711"\n',
+    "ready": 'time=2026-01-01T08:S.300Z level=INFO source=a.go:1 msg="llama runner started in 1.00 seconds"\n',
+    "left": 'time=2026-01-01T08:S.100Z level=INFO source=a.go:1 msg="aborting completion request due to client closing the connection"\n'
+    '[GIN] 2026/01/01 - 08:S | 499 |            3s |       127.0.0.1 | POST     "/api/chat"\n',
+    "told": 'time=2026-01-01T08:S.100Z level=INFO source=a.go:1 msg="llm predict error: the input length exceeds the context length"\n'
+    '[GIN] 2026/01/01 - 08:S | 400 |         200ms |       127.0.0.1 | POST     "/api/generate"\n',
+    "well": '[GIN] 2026/01/01 - 08:S | 200 |            1s |       127.0.0.1 | POST     "/api/chat"\n',
+    "absent": '[GIN] 2026/01/01 - 08:S | 404 |           1ms |       127.0.0.1 | POST     "/api/chat"\n',
+    "busy": 'time=2026-01-01T08:S.100Z level=INFO source=a.go:1 msg="server config" env="map[A:b]"\n'
+    "Error: listen tcp 127.0.0.1:11434: bind: address already in use\n",
+    "unknown": 'time=2026-01-01T08:S.100Z level=ERROR source=a.go:1 msg="the flux is out of phase" error="no rule knows this S"\n',
+}  # fmt: skip
+FAULTS = st.lists(st.tuples(st.sampled_from(sorted(BLOCKS)), st.sampled_from([0, 1, 5, 40])), min_size=3, max_size=20)
+SAMPLES = Path(__file__).resolve().parent.parent / "sample_logs"
+# Servers and programs that have nothing in common.
+STRANGERS = [
+    *(SAMPLES / "server" / f"{name}.log" for name in ("queue-0.24.0", "cloud-0.24.0", "oom-0.24.0")),
+    SAMPLES / "client" / "httpx.jsonl",
+]
 # A failing example is not made smaller: each costs a load.
 RELAXED = settings(
     max_examples=25,
@@ -62,6 +90,53 @@ def digests(text: str, **options: Any) -> dict[str, Any]:
     finally:
         sources.discard(source)
         connection.close()
+
+
+def incidents(paths: Iterable[Path]) -> dict[str, Counter[tuple[str, ...]]]:
+    """The incidents and fingerprints of files, by their content, read one after the other."""
+    connection = store.open_in_memory()
+    for path in paths:
+        loads.load(connection, sources.open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO))
+    assert content.ledger(connection) == []
+    rows = connection.execute("select fingerprint, template, format, event_count::varchar from templates").fetchall()
+    said = content.content(connection)
+    connection.close()
+    return {"templates": Counter(rows), **{name: said[name] for name in ("incidents", "errors", "requests")}}
+
+
+def faults(blocks: Sequence[tuple[str, int]]) -> list[str]:
+    """The lines of a log in which one thing comes so many seconds after the other."""
+    made, second = [], 0
+    for name, pause in blocks:
+        second += pause
+        made += BLOCKS[name].replace("08:S", f"08:{second // 60:02d}:{second % 60:02d}").splitlines(keepends=True)
+    return made
+
+
+@given(FAULTS, st.floats(0, 1))
+@settings(RELAXED, max_examples=10)
+def test_where_a_log_is_cut_changes_no_incident(blocks: list[tuple[str, int]], share: float) -> None:
+    """Read to any line and then to its end, again, and as a copy, a log has the incidents of one reading."""
+    lines = faults(blocks)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, part = Path(folder) / "whole.log", Path(folder) / "server.log"
+        whole.write_text("".join(lines), encoding="utf-8")
+        part.write_text("".join(lines), encoding="utf-8")
+
+        def growing() -> Iterable[Path]:
+            part.write_text("".join(lines[: max(1, int(share * len(lines)))]), encoding="utf-8")
+            yield part
+            part.write_text("".join(lines), encoding="utf-8")
+            yield from (part, part, whole)
+
+        assert incidents(growing()) == incidents([whole])
+
+
+@given(st.permutations(STRANGERS))
+@settings(RELAXED, max_examples=3)
+def test_the_order_of_files_changes_no_incident(paths: list[Path]) -> None:
+    """Logs of different servers and programs have the same incidents and fingerprints in whatever order they are read."""
+    assert incidents(paths) == incidents(STRANGERS)
 
 
 @given(LOGS, st.sampled_from([60, 200, 700]))

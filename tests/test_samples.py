@@ -149,7 +149,7 @@ def test_no_prompt_of_the_trace_log_is_stored(of_sample: OfSample) -> None:
 
 def test_all_samples_together_count_every_file_once(tmp_path: Path) -> None:
     """The folders of the demo in one store: the numbers add up, and a second time adds nothing."""
-    folders = [FOLDER / "server", FOLDER / "client"]
+    folders = [FOLDER / "server", FOLDER / "client", FOLDER / "gateway"]
     done = ea.ingest(folders, db=tmp_path / "all.duckdb", tz="UTC")
     again = ea.ingest(folders, db=tmp_path / "all.duckdb", tz="UTC")
     wanted = [entry["counts"]["lines"] for entry in FILES if not entry["path"].startswith("forms/")]

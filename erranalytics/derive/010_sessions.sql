@@ -1,63 +1,125 @@
 -- Runs of the server: what they say of themselves, when and how they end.
 delete from server_sessions where session_id in (select session_id from scope);
 
+-- Of millions of records a few tell of the run; their templates find them without a look at the texts.
+create or replace temp table run_kinds as
+with told as (
+    select
+        template_id,
+        case
+            when template = 'server config' then 'config'
+            when template like 'Listening on %(version%' then 'listening'
+            when template like 'Listening on %' then 'listening_old'
+            when template = 'inference compute' then 'device'
+            -- Before v0.1.35 only the runner names the devices, or the search for libraries their maker.
+            when format = 'llama-cpp' and (template like 'found % CUDA devices:' or template like 'found % ROCm devices:') then 'device_list'
+            when template in ('Nvidia GPU detected', 'Radeon GPU detected') then 'device_maker'
+            -- With OLLAMA_DEBUG a server that is told to end says that its scheduler does (server/sched.go@v0.24.0).
+            when template like 'shutting down scheduler %' then 'stopped'
+            when format = 'systemd' and template like '%Stopp%' or format = 'systemd' and template like '%Deactivated successfully%' or format = 'systemd' and template like '%: Succeeded%' then 'stopped'
+            when format = 'systemd' and template ilike '%main process exited%' then 'exited'
+            when format = 'systemd' and template like '%Failed with result %oom-kill%' then 'oom_result'
+            when format = 'systemd' and template like '%Failed with result%' then 'exited'
+        end as kind
+    from templates
+)
+select template_id, kind from told where kind is not null;
+
+create or replace temp table run_lines as
+select
+    e.session_id, e.event_id, e.ts, e.pid, e.message, e.attrs,
+    case
+        when e.cause in ('kernel_oom', 'cgroup_oom') then 'oom_kill'
+        when e.cause = 'app_server_crash' then 'exited'
+        -- The template of a result has its name masked.
+        when k.kind = 'exited' and contains(e.message, 'oom-kill') then 'oom_result'
+        else k.kind
+    end as kind
+from events as e
+left join run_kinds as k using (template_id)
+where e.session_id in (select session_id from scope)
+    and (k.kind is not null or e.cause in ('kernel_oom', 'cgroup_oom', 'app_server_crash'));
+
 insert into server_sessions by name
-with known as (
-    -- Of millions of records a few tell of the run; their templates find them without a look at the texts.
-    select template_id from templates
-    where template in ('server config', 'inference compute') or template like 'Listening on %'
-),
-marked as (
-    select session_id, event_id, ts, pid, message, attrs, cause, message like 'Listening on %(version%' as is_listening
-    from events
-    where session_id in (select session_id from scope) and template_id in (select template_id from known)
-    union all
-    select session_id, event_id, ts, pid, message, attrs, cause, false
-    from events
-    where session_id in (select session_id from scope) and cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom', 'service_stopped', 'systemd_exit', 'app_server_crash')
-),
-marks as (
+with marks as (
     select
         session_id,
-        max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where is_listening) as version,
-        min(ts) filter (where message = 'server config' or is_listening) as ts_start,
-        any_value(attrs ->> '$.env') filter (where message = 'server config') as env,
-        list(distinct coalesce(nullif(attrs ->> '$.description', ''), attrs ->> '$.name') || ' ' || coalesce(attrs ->> '$.total', ''))
-            filter (where message = 'inference compute') as devices,
-        bool_or(cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom')) as is_oom_killed,
-        bool_or(cause = 'service_stopped') as is_stopped,
-        bool_or(cause in ('systemd_exit', 'app_server_crash')) as is_crashed,
-        arg_min(pid, event_id) filter (where pid is not null and message like 'Listening on %') as pid
-    from marked
+        max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where kind = 'listening') as version,
+        min(ts) filter (where kind in ('config', 'listening')) as ts_start,
+        any_value(attrs ->> '$.env') filter (where kind = 'config') as env,
+        list(distinct coalesce(nullif(attrs ->> '$.description', ''), nullif(attrs ->> '$.name', ''), attrs ->> '$.library') || ' ' || coalesce(attrs ->> '$.total', ''))
+            filter (where kind = 'device') as devices,
+        max_by(regexp_extract_all(attrs ->> '$.lines', 'Device \d+: ([^,\n]+)', 1), event_id) filter (where kind = 'device_list') as devices_listed,
+        list(distinct split_part(message, ' ', 1) || ' GPU') filter (where kind = 'device_maker') as makers,
+        min(event_id) filter (where kind = 'stopped') as stopped_id,
+        min(event_id) filter (where kind in ('exited', 'oom_result')) as exited_id,
+        bool_or(kind = 'oom_result') as is_oom_result,
+        max(event_id) filter (where kind = 'oom_kill') as oom_id,
+        max(ts) filter (where kind = 'oom_kill') as oom_ts,
+        min(ts) filter (where kind in ('exited', 'oom_result')) as exited_ts,
+        list(try_cast(regexp_extract(message, 'Killed process (\d+)', 1) as integer)) filter (where kind = 'oom_kill') as killed_pids,
+        arg_min(pid, event_id) filter (where pid is not null and kind in ('listening', 'listening_old')) as pid
+    from run_lines
     group by session_id
 ),
 spans as (
-    select session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id
+    select
+        session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
+        -- The last word of Ollama itself.
+        max(event_id) filter (where format not in ('systemd', 'kernel', 'journald-note', 'container-note')) as last_said_id
     from events
     where session_id in (select session_id from scope)
     group by session_id
+),
+ends as (
+    select
+        s.session_id,
+        case
+            when m.is_oom_result then 'oom_killed'
+            -- What is told first decides: after a crash systemd says "Stopped" too before it starts the unit again.
+            when m.stopped_id < coalesce(m.exited_id, m.stopped_id + 1) then 'stopped'
+            when m.exited_id is not null and m.exited_ts - m.oom_ts between interval 0 second and interval 10 second then 'oom_killed'
+            when m.exited_id is not null then 'crashed'
+            -- A killed runner does not end the server; a server of whom nothing is heard afterwards is the one that was killed.
+            when m.oom_id > s.last_said_id or list_contains(m.killed_pids, m.pid) then 'oom_killed'
+            -- A server that cannot begin says why and ends (cmd/cmd.go@v0.24.0, RunServer); up to v0.1.31 the runner is
+            -- a part of the server and takes it with it.
+            when l.format = 'ollama-text' and starts_with(l.message, 'Error: ') and not starts_with(l.message, 'Error: listen tcp ') and m.version is null then 'crashed'
+            when l.format in ('go-panic', 'go-dump') and regexp_matches(m.version, '^0\.(?:0\.\d+|1\.(?:\d|[12]\d|3[01]))$') then 'crashed'
+            else 'unknown'
+        end as end_reason
+    from spans as s
+    left join marks as m using (session_id)
+    left join events as l on l.event_id = s.last_said_id
 )
 select
-    s.session_id, s.source_id, f.host, m.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end,
-    case
-        when m.is_oom_killed then 'oom_killed'
-        when m.is_stopped then 'stopped'
-        when m.is_crashed then 'crashed'
-        else 'unknown'
-    end as end_reason,
+    s.session_id, s.source_id, f.host, m.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end, e.end_reason,
     -- Keys are upper case, values may hold blanks and colons: cut before each key.
     map_from_entries(list_transform(
         list_filter(str_split(regexp_replace(regexp_extract(m.env, '^map\[(.*)\]$', 1), '(^| )([A-Z][A-Z0-9_]+|https?_proxy|no_proxy):', chr(1) || '\2:', 'g'), chr(1)), lambda kv: kv <> ''),
         lambda kv: {'k': split_part(kv, ':', 1), 'v': substr(kv, strpos(kv, ':') + 1)}
     )) as config,
-    m.devices, s.first_event_id, s.last_event_id
+    coalesce(list_sort(m.devices), m.devices_listed, m.makers) as devices, s.first_event_id, s.last_event_id
 from spans as s
+inner join ends as e using (session_id)
 left join marks as m using (session_id)
 left join events as f on f.event_id = s.first_event_id;
 
+-- systemd tells every end of its service: where it wrote into the log of a host, a run without an end was still
+-- running at the last record.
+update server_sessions set end_reason = 'running'
+where end_reason = 'unknown' and version is not null and session_id in (select session_id from scope)
+    and source_id in (
+        select a.source_id
+        from sources as a
+        inner join sources as b using (stream_id)
+        inner join events as e on e.source_id = b.source_id
+        where e.template_id in (select template_id from templates where format = 'systemd' and template like '%Started %llama%')
+    );
+
 -- A run that is followed by another of the same server ended with it.
 update server_sessions set end_reason = 'restarted'
-where end_reason = 'unknown' and session_id in (
+where end_reason in ('unknown', 'running') and session_id in (
     select a.session_id
     from server_sessions as a
     inner join sources as sa on sa.source_id = a.source_id

@@ -1,101 +1,125 @@
--- Attempts to load a model: from the line that starts the runner to the one that says how it went.
+-- Attempts to load a model: from the line that starts the runner to the one that says how it went. An attempt that ends
+-- before there is a runner is known by the line that says so.
+--
+-- All that is told of an attempt stands between its start, or shortly before it, and the next start of the run: so what was
+-- derived of the attempts before the last one stays as it is when a log grows.
 delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
+-- Up to v0.1.31 the name of a file has a colon (server/modelpath.go@v0.1.31).
+create or replace temp macro blob_name(told) as nullif('sha256-' || regexp_extract(told, 'sha256[-:]([0-9a-f]{12})', 1), 'sha256-');
+
+-- Of millions of records a few tell of loads; their templates find them without a look at the texts.
+create or replace temp table load_kinds as
+with told as (
+    select
+        template_id,
+        case
+            -- v0.0.18 to v0.1.17 a child process, to v0.1.31 a part of the server (llm/dyn_ext_server.go@v0.1.28), then children again.
+            when template in ('starting llama.cpp server', 'starting llama runner', 'Initializing llama server', 'Initializing internal llama server') then 'start'
+            when template in ('starting llama server', 'starting runner', 'starting llama-server', 'starting mlx runner subprocess') then 'start'
+            when template like 'llama%started in % seconds' or template like 'mlx runner is ready%' then 'ready'
+            when template like 'Starting %llama main loop' or (format like 'cpp-%' and template like 'model loaded%') then 'up'
+            when template in ('Load failed', 'NewLlamaServer failed', 'failed to create server', 'failed to load model metadata', 'error loading llama server') then 'failed'
+            when template = 'offload' or template like 'offload to %' then 'estimate'
+            when template = 'model request too large for system' then 'estimate'
+            when template in ('load', 'loading model', 'enabling flash attention') then 'layout'
+            when template in ('system memory', 'gpu memory') then 'free'
+            when template in ('model weights', 'kv cache', 'compute graph', 'total memory') then 'sizes'
+            when template like '%offloaded %/% layers to GPU%' then 'layers'
+            when template like 'loading model tensors%' then 'pass'
+            when template like '%buffer size =%' or template like '%buffer total size =%' or template like '%self size%' or template like 'mem required%' or template like '%VRAM used%' then 'buffers'
+            when template like 'size =%cells%' or template like 'kv_size =%type_k%' then 'cache'
+            when template like 'projected to use %' then 'projected'
+            when template like 'Flash Attention was auto%' or template like 'loaded meta data with %' then 'facts'
+            -- The loader's dump is folded; the lines of it that are kept stand below its first one, whichever that is.
+            when format = 'llama-cpp' and regexp_matches(template, '^(?:Dumping metadata|- |[a-z]\w*(?:[. ]\w+)* = |constructing |printing all |special |special_|control token|token to piece|mrope )') then 'facts'
+        end as kind
+    from templates
+)
+select template_id, kind from told where kind is not null;
+
 create or replace temp table load_lines as
--- Of all problems only those count that a load can fail of.
-with fatal as (select code from causes where category in ('memory', 'gpu', 'runner', 'model_file') and severity in ('error', 'critical'))
-select event_id, source_id, session_id, ts, component, message, attrs, cause, code,
-    message in ('starting llama server', 'starting runner', 'starting llama-server') and attrs like '%--model %' as is_start
-from events
-where session_id in (select session_id from scope) and event_id >= getvariable('since_id') - 20
-    and (
-        message in ('starting llama server', 'starting runner', 'starting llama-server', 'offload', 'load', 'gpu memory', 'system memory', 'model weights', 'kv cache', 'compute graph', 'total memory')
-        or message like 'offload to %' or message like '%offloaded %/% layers to GPU' or message like '%buffer size =%'
-        or message like 'llama%started in %' or message like 'mlx runner is ready%' or code in (select code from fatal)
-        or component in ('print_info', 'llm_load_print_meta', 'llama_model_loader', 'llama_context', 'llama_new_context_with_model')
-    );
+with found as (
+    select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code, coalesce(k.kind, 'facts') as kind
+    from events as e
+    left join load_kinds as k using (template_id)
+    where e.session_id in (select session_id from scope) and e.event_id >= getvariable('since_id') - 20
+        -- The summary of a model file has an empty message, so it has no template.
+        and (k.kind is not null or (e.template_id is null and e.attrs like '{"architecture":%'))
+)
+select
+    *,
+    -- The engine of Ollama is started without a model to look for devices.
+    kind = 'start' and (not contains(coalesce(attrs, ''), '"cmd":') or contains(attrs, '--model ')) as is_start,
+    case
+        when kind = 'start' then blob_name(attrs ->> '$.cmd')
+        when kind = 'failed' then blob_name(attrs ->> '$.model')
+    end as blob
+from found;
 
 create or replace temp table load_windows as
 select *, max(case when is_start then event_id end) over (partition by session_id order by event_id) as load_seq,
     min(case when is_start then event_id end) over (partition by session_id order by event_id rows between 1 following and unbounded following) as next_seq
 from load_lines;
 
-insert into model_loads by name
-with ends as (
-    -- The attempt ends with the first line that says so; echoes of later failures are not its own.
-    select load_seq,
-        min(event_id) filter (where message like '%started in % seconds' or message like 'mlx runner is ready%') as ready_id,
-        min(event_id) filter (where c.category in ('memory', 'gpu', 'runner', 'model_file') and c.severity in ('error', 'critical')) as bad_id,
-        max(event_id) as last_id
-    from load_windows as w left join causes as c on c.code = w.code
-    where load_seq is not null and not is_start
-    group by load_seq
-),
-facts as (
+-- Of all problems only those count that a load can fail of; what names another file is of another model.
+create or replace temp table load_faults as
+with bad as (
+    select x.event_id, x.session_id, x.code, x.category, blob_name(x.message || coalesce(e.attrs, '')) as blob
+    from errors as x
+    inner join events as e using (event_id)
+    where x.session_id in (select session_id from scope) and x.event_id >= getvariable('since_id')
+        and x.surface = 'server' and x.category in ('memory', 'gpu', 'runner', 'model_file') and x.severity in ('error', 'critical')
+)
+select b.*, s.event_id as load_seq
+from bad as b
+asof inner join (select * from load_lines where is_start) as s on s.session_id = b.session_id and s.event_id < b.event_id
+where coalesce(b.blob = s.blob, true);
+
+create or replace temp table load_ends as
+with told as (
     select
         w.load_seq,
-        any_value(regexp_extract(attrs ->> '$.cmd', '--model (\S+)', 1)) filter (where is_start) as model_path,
-        any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:port|p) (\d+)', 1), '')) filter (where is_start) as port,
-        any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--ctx-size|-c) (\d+)', 1), '')) filter (where is_start) as ctx_size,
-        any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--parallel|-np) (\d+)', 1), '')) filter (where is_start) as parallel,
-        any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:kv-cache-type|cache-type-k) (\S+)', 1), '')) filter (where is_start) as kv_type,
-        any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(--flash-attn(?: \w+)?)', 1), '')) filter (where is_start) as flash,
-        max(nullif(regexp_extract(message, 'offloaded (\d+)/\d+ layers', 1), '')) as offloaded,
-        max(nullif(regexp_extract(message, 'offloaded \d+/(\d+) layers', 1), '')) as layers,
-        max(nullif(regexp_extract(attrs ->> '$.request', 'KvSize:(\d+)', 1), '')) as kv_size,
-        max(nullif(regexp_extract(attrs ->> '$.request', 'Parallel:(\d+)', 1), '')) as load_parallel,
-        max(nullif(regexp_extract(message || coalesce(attrs, ''), 'general\.architecture str += (\S+)', 1), '')) as architecture,
-        sum(try_cast(nullif(regexp_extract(message, 'model buffer size = +([\d.]+) MiB', 1), '') as double)) as weights_mib,
-        sum(try_cast(nullif(regexp_extract(message, 'KV buffer size = +([\d.]+) MiB', 1), '') as double)) as kv_mib,
-        sum(try_cast(nullif(regexp_extract(message, 'compute buffer size = +([\d.]+) MiB', 1), '') as double)) as graph_mib,
-        max(nullif(regexp_extract(message, 'file type += (\S+)', 1), '')) as quantization,
-        max(nullif(regexp_extract(message, 'model params += ([\d.]+ \w)', 1), '')) as parameters,
-        max(attrs ->> '$."memory.required.full"') as required_text,
-        max(nullif(regexp_extract(attrs ->> '$."memory.available"', '([\d.]+ [KMG]?i?B)', 1), '')) as available_text
+        coalesce(min(w.event_id) filter (where w.kind = 'ready'), min(w.event_id) filter (where w.kind = 'up')) as ready_id,
+        min(w.event_id) filter (where w.kind = 'failed' and coalesce(w.blob = s.blob, true)) as failed_id,
+        arg_min(w.code, w.event_id) filter (where w.kind = 'failed' and coalesce(w.blob = s.blob, true)) as failed_code
     from load_windows as w
-    left join ends as e using (load_seq)
-    where w.load_seq is not null and w.event_id <= coalesce(least(e.ready_id, e.bad_id), e.ready_id, e.bad_id, e.last_id, w.event_id)
+    inner join load_lines as s on s.event_id = w.load_seq
+    where not w.is_start
     group by w.load_seq
 ),
-before as (
-    -- Up to v0.12 the estimate stands before the line that starts the runner.
-    select next_seq as load_seq, max(attrs ->> '$."memory.required.full"') as required_text,
-        max(nullif(regexp_extract(attrs ->> '$."memory.available"', '([\d.]+ [KMG]?i?B)', 1), '')) as available_text,
-        max(attrs ->> '$."layers.offload"') as offloaded, max(attrs ->> '$."layers.model"') as layers
-    from load_windows
-    where next_seq is not null and message like 'offload%' and next_seq - event_id < 20
-    group by next_seq
-),
-bytes as (
-    select f.*, coalesce(f.required_text, b.required_text) as needed, coalesce(f.available_text, b.available_text) as free,
-        coalesce(f.offloaded, b.offloaded) as layers_offloaded, coalesce(f.layers, b.layers) as layers_total
-    from facts as f left join before as b using (load_seq)
+-- Echoes of later failures are not its own.
+faults as (
+    select
+        f.load_seq, min(f.event_id) as fault_id, arg_min(f.code, f.event_id) as fault_code,
+        arg_min(f.code, f.event_id) filter (where f.category = 'memory') as memory_code
+    from load_faults as f
+    left join told as t using (load_seq)
+    where f.event_id <= coalesce(t.failed_id, f.event_id) or f.event_id <= t.ready_id
+    group by f.load_seq
 )
 select
-    s.event_id as load_seq, s.session_id, s.source_id, s.ts as ts_start, t.ts as ts_end,
-    epoch_us(t.ts) - epoch_us(s.ts) as duration_us,
-    cast(null as varchar) as model,
-    nullif(regexp_extract(b.model_path, '(sha256-[0-9a-f]{12})', 1), '') as blob,
-    b.architecture, b.parameters, b.quantization,
-    coalesce(cast(b.ctx_size as bigint), cast(b.kv_size as bigint)) // greatest(coalesce(cast(b.parallel as bigint), cast(b.load_parallel as bigint), 1), 1) as num_ctx,
-    coalesce(cast(b.parallel as integer), cast(b.load_parallel as integer)) as num_parallel,
-    b.kv_type as kv_cache_type, b.flash as flash_attention,
-    try_cast(b.layers_total as integer) as layers_total, try_cast(b.layers_offloaded as integer) as layers_offloaded,
-    cast(b.weights_mib * 1048576 as bigint) as weights_bytes, cast(b.kv_mib * 1048576 as bigint) as kv_bytes, cast(b.graph_mib * 1048576 as bigint) as graph_bytes,
-    size_bytes(b.needed) as required_bytes, size_bytes(b.free) as available_bytes,
-    case
-        when e.ready_id is not null and (e.bad_id is null or e.ready_id < e.bad_id) then 'loaded'
-        when c.category = 'memory' then 'oom'
-        when e.bad_id is not null then 'failed'
-        else 'unknown'
-    end as outcome,
-    case when e.ready_id is null or e.bad_id < e.ready_id then bad.code end as code,
-    cast(null as integer) as runner_pid, cast(b.port as integer) as runner_port,
-    s.event_id as first_event_id, coalesce(t.event_id, s.event_id) as last_event_id
+    s.event_id as load_seq, s.session_id,
+    coalesce(t.ready_id < coalesce(t.failed_id, t.ready_id + 1), false) as is_loaded,
+    case when t.ready_id < coalesce(t.failed_id, t.ready_id + 1) then t.ready_id else coalesce(t.failed_id, f.fault_id) end as end_id,
+    t.failed_id, f.memory_code is not null as is_oom, coalesce(f.memory_code, f.fault_code, t.failed_code) as code
 from load_lines as s
-inner join bytes as b on b.load_seq = s.event_id
-left join ends as e on e.load_seq = s.event_id
-left join load_lines as t on t.event_id = coalesce(least(e.ready_id, e.bad_id), e.ready_id, e.bad_id)
-left join load_lines as bad on bad.event_id = e.bad_id
-left join causes as c on c.code = bad.code
-where s.is_start and s.event_id >= getvariable('since_id');
+left join told as t on t.load_seq = s.event_id
+left join faults as f on f.load_seq = s.event_id
+where s.is_start;
+
+-- An attempt that fails where no runner was started for that file, or where the last one is up or has failed already.
+create or replace temp table load_refusals as
+with starts as (
+    select event_id as load_seq, session_id, blob, event_id in (select load_seq from load_ends where is_loaded) as is_loaded
+    from load_lines where is_start and event_id >= getvariable('since_id')
+    union all
+    select load_seq, session_id, blob, outcome = 'loaded' from model_loads
+    where session_id in (select session_id from scope) and (outcome = 'unknown' or first_event_id < last_event_id)
+),
+refused as (select * from load_windows where kind = 'failed' and blob is not null and event_id >= getvariable('since_id'))
+select r.event_id as load_seq, r.session_id, r.blob, r.code
+from refused as r
+asof left join starts as s on s.session_id = r.session_id and s.blob = r.blob and s.load_seq < r.event_id
+left join load_ends as e on e.load_seq = r.load_seq and e.load_seq = s.load_seq
+where s.load_seq is null or s.is_loaded or e.failed_id < r.event_id;

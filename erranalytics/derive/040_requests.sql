@@ -23,43 +23,54 @@ from fates as f
 where requests.event_id = f.event_id
     and (requests.incident_id is distinct from f.incident_id or requests.code is distinct from f.code or requests.outcome is distinct from f.outcome);
 
--- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of
--- the model. So each death is led back to the last streams that ended before it was noticed.
+-- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of the model. So
+-- what is found dead is led back to the last streams of that runner, unless another request tells of the same death. A
+-- crash that writes a line does so while its streams are running.
 create or replace temp table deaths as
-select i.incident_id, i.session_id, i.root_event_id, min(e.event_id) as noticed_id, min(e.ts) as noticed_ts
-from errors as e
-inner join incidents as i using (incident_id)
-where e.session_id in (select session_id from scope)
-    and (e.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault', 'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
-        or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
-group by i.incident_id, i.session_id, i.root_event_id;
+select e.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts, arg_min(l.own_start_id, l.event_id) as own_start_id
+from lines_of_faults as l
+inner join errors as e using (event_id)
+where l.role = 'chain' and (l.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault', 'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
+    or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
+group by e.incident_id, l.session_id, l.is_noticed;
 
 create or replace temp table suspects as
 with streams_200 as (
     select event_id, session_id, ts_start, ts_end
     from requests
     where session_id in (select session_id from deaths) and event_id >= getvariable('recovery_from')
-        and status = 200 and is_inference and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
+        and status = 200 and is_inference and surface = 'ollama' and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
+),
+ended_last as (
+    select d.incident_id, d.session_id, d.own_start_id, s.event_id, s.ts_end
+    from deaths as d
+    asof inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.event_id
+    inner join incidents as i using (incident_id)
+    where d.is_noticed and i.request_count = 0 and d.incident_id not in (select incident_id from deaths where not is_noticed) and s.event_id > d.own_start_id
 ),
 ended_before as (
-    select s.event_id, d.root_event_id
-    from deaths as d
-    asof inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.noticed_id
+    select s.event_id, l.incident_id
+    from ended_last as l
+    inner join streams_200 as s on s.session_id = l.session_id and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id and s.ts_end >= l.ts_end - interval 1 second
 ),
 running_then as (
-    select s.event_id, d.root_event_id
+    select s.event_id, d.incident_id
     from streams_200 as s
-    asof inner join deaths as d on d.session_id = s.session_id and d.noticed_ts <= s.ts_end
-    where d.noticed_ts >= s.ts_start
+    asof inner join (select * from deaths where not is_noticed) as d on d.session_id = s.session_id and d.event_id < s.event_id
+    asof left join starts as n on n.session_id = s.session_id and n.event_id < s.event_id
+    where d.ts between s.ts_start and s.ts_end + interval 1 second and coalesce(n.event_id < d.event_id, true)
 )
-select event_id, min(root_event_id) as suspected_by
-from (select * from ended_before union all select * from running_then) as led_back
-group by event_id;
+select b.event_id, min(i.root_event_id) as suspected_by
+from (select * from ended_before union all select * from running_then) as b
+inner join incidents as i using (incident_id)
+group by b.event_id;
 
 update requests set suspected_by = s.suspected_by
 from (
     select r.event_id, s.suspected_by
     from requests as r left join suspects as s using (event_id)
     where r.session_id in (select session_id from scope) and r.event_id >= getvariable('recovery_from') and r.suspected_by is distinct from s.suspected_by
+        -- Of the last answer before the stretch that is read again it may be known already.
+        and (r.event_id >= getvariable('memory_from') or s.suspected_by is not null)
 ) as s
 where requests.event_id = s.event_id;

@@ -40,7 +40,7 @@ lines as (
     from requests as r
     inner join events as e using (event_id)
     cross join (values ('end'), ('start')) as s (side)
-    where r.method = 'POST' and r.endpoint in (select endpoint from dumps)
+    where r.surface = 'ollama' and r.method = 'POST' and r.endpoint in (select endpoint from dumps)
         and r.ts_end >= (select min(ts) - interval 2 second from dumps) and r.ts_start <= (select max(ts) + interval 2 second from dumps)
 ),
 placed as (select *, row_number() over (partition by host, endpoint, side order by ts, event_id) as place from lines),

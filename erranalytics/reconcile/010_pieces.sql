@@ -7,6 +7,7 @@
 create or replace temp macro chain_of(format) as case
     when format in ('gin', 'gin-trailer') then 'access'
     when format in ('systemd', 'kernel', 'journald-note') then 'system'
+    when format in ('nginx-access', 'nginx-error', 'gateway-json', 'gateway-gin', 'gateway-log') then 'gateway'
     else 'server'
 end;
 
@@ -29,6 +30,7 @@ keyed as (
             when c.format = 'gin' then hash(c.ts, c.message, r.duration_us, r.client_address)
             when c.ts_source = 'slog' then hash(c.ts, c.level, c.component, c.message, c.attrs)
             when c.ts_source in ('go-log', 'json', 'client', 'dump') then hash(c.ts, c.component, c.message)
+            when c.ts_source = 'gateway' then hash(c.ts, c.message, c.attrs, r.duration_us, r.client_address)
             when c.format in ('systemd', 'kernel') then hash(date_trunc('second', c.ts), c.message)
         end as key
     from chosen as c

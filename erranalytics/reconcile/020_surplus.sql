@@ -93,3 +93,4 @@ where loads.load_id = gone.load_id;
 delete from events where event_id in (select event_id from surplus);
 delete from errors where event_id in (select event_id from surplus);
 delete from requests where event_id in (select event_id from surplus);
+delete from calls where event_id in (select event_id from surplus);

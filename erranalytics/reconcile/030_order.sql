@@ -14,7 +14,13 @@ with ordered as (
 )
 select event_id, (select max(event_id) from events) + place as new_id from ordered;
 
-update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null then r.new_id end
+update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null then r.new_id end,
+    call_id = case when errors.call_id is not null then r.new_id end
 from renumbered as r where errors.event_id = r.event_id;
 update requests set event_id = r.new_id, request_id = r.new_id from renumbered as r where requests.event_id = r.event_id;
+update requests set answered_by = r.new_id from renumbered as r where requests.answered_by = r.event_id;
+update requests set explained_by = r.new_id from renumbered as r where requests.explained_by = r.event_id;
+update requests set asked_by = r.new_id from renumbered as r where requests.asked_by = r.event_id;
+update calls set event_id = r.new_id, call_id = r.new_id from renumbered as r where calls.event_id = r.event_id;
+update calls set request_id = r.new_id from renumbered as r where calls.request_id = r.event_id;
 update events set event_id = r.new_id from renumbered as r where events.event_id = r.event_id;

@@ -1,0 +1,15 @@
+-- The pairs of which neither line has a better one.
+insert into relay_pairs
+with left_over as (
+    select c.*
+    from relay_candidates as c
+    anti join relay_pairs as f on f.kind = c.kind and f.front_id = c.front_id
+    anti join relay_pairs as o on o.kind = c.kind and o.other_id = c.other_id
+),
+ranked as (
+    select kind, front_id, other_id,
+        row_number() over (partition by kind, front_id order by is_other_status, end_ms, duration_us, places, other_id) as front_place,
+        row_number() over (partition by kind, other_id order by is_other_status, end_ms, duration_us, places, front_id) as other_place
+    from left_over
+)
+select kind, front_id, other_id from ranked where front_place = 1 and other_place = 1;
