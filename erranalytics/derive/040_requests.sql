@@ -36,26 +36,37 @@ group by e.incident_id, l.session_id, l.is_noticed;
 
 create or replace temp table suspects as
 with streams_200 as (
-    select event_id, session_id, ts_start, ts_end
+    select event_id, session_id, ts_start, ts_end, duration_us
     from requests
     where session_id in (select session_id from deaths) and event_id >= getvariable('recovery_from')
         and status = 200 and is_inference and surface = 'ollama' and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
+-- What only loaded its model, or was over at once, was not broken in the middle.
+loading as (
+    select s.event_id
+    from streams_200 as s
+    asof inner join (select session_id, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded') as m
+        on m.session_id = s.session_id and m.last_event_id < s.event_id
+    where m.ts_start >= s.ts_start - interval 100 millisecond and s.duration_us - m.duration_us < 25000
+),
+long_enough as (select * from streams_200 where duration_us >= 50000 and event_id not in (select event_id from loading)),
 ended_last as (
-    select d.incident_id, d.session_id, d.own_start_id, s.event_id, s.ts_end
+    select d.incident_id, d.session_id, d.own_start_id, s.event_id, s.ts_start, s.ts_end
     from deaths as d
-    asof inner join streams_200 as s on s.session_id = d.session_id and s.event_id < d.event_id
+    asof inner join long_enough as s on s.session_id = d.session_id and s.event_id < d.event_id
     inner join incidents as i using (incident_id)
     where d.is_noticed and i.request_count = 0 and d.incident_id not in (select incident_id from deaths where not is_noticed) and s.event_id > d.own_start_id
 ),
+-- With it those that ended in its last second, and surely after it had begun: access lines have whole seconds.
 ended_before as (
     select s.event_id, l.incident_id
     from ended_last as l
-    inner join streams_200 as s on s.session_id = l.session_id and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id and s.ts_end >= l.ts_end - interval 1 second
+    inner join long_enough as s on s.session_id = l.session_id and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id
+    where s.event_id = l.event_id or (s.ts_end >= l.ts_end - interval 1 second and s.ts_end >= l.ts_start + interval 1 second)
 ),
 running_then as (
     select s.event_id, d.incident_id
-    from streams_200 as s
+    from long_enough as s
     asof inner join (select * from deaths where not is_noticed) as d on d.session_id = s.session_id and d.event_id < s.event_id
     asof left join starts as n on n.session_id = s.session_id and n.event_id < s.event_id
     where d.ts between s.ts_start and s.ts_end + interval 1 second and coalesce(n.event_id < d.event_id, true)
