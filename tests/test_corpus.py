@@ -90,8 +90,8 @@ def test_gold_lines_in_their_files(shared: Path, corpus: duckdb.DuckDBPyConnecti
 
 @functools.cache
 def lines_of(path: Path) -> list[str]:
-    """The lines of a log, read once."""
-    return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    """The lines of a log, read once; progress bars write bare carriage returns, which end no line."""
+    return path.read_bytes().decode("utf-8", "replace").split("\n")
 
 
 def test_gold_incidents_are_folded(shared: Path, corpus: duckdb.DuckDBPyConnection) -> None:
@@ -107,9 +107,9 @@ def test_gold_incidents_are_folded(shared: Path, corpus: duckdb.DuckDBPyConnecti
     for row in groups:
         first, last = int(row["first_line"]), int(row["last_line"])
         count, low, high = corpus.execute(sql, [row["file"], first, last]).fetchall()[0]
-        # Blank and indented lines hang on the last one; the labels leave them out.
+        # Blank lines hang on the last one; the labels leave them out.
         behind = lines_of(shared / "corpus" / row["file"])[last : high or last]
-        exact += count == 1 and low >= first and all(line[:1].strip() == "" for line in behind)
+        exact += count == 1 and low >= first and all(line.strip() == "" for line in behind)
     assert exact / len(groups) >= 0.96
 
 

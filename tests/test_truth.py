@@ -46,7 +46,7 @@ UNSEEN: list[tuple[str, int | None, int, str]] = [
     ("registry_rate_limited", 200, 2, "As above."),
     ("registry_transfer_failed", 200, 2, "As above."),
     ("route_not_found", 404, 2, "A browser asked for its icon, which is no problem (NFD005, info)."),
-    ("runner_sigkill", 200, 8, "Nobody asked for the model again, or it was unloaded first: its death was not noticed. Two are led back to no stream, or to a later one of another model (d0268, d0279)."),
+    ("runner_sigkill", 200, 6, "Nobody asked for the model again, or it was unloaded first: its death was not noticed."),
     ("registry_insecure", 200, 1, "The log tells of the handshake (registry_tls), see below."),
 ]  # fmt: skip
 # Incidents that no request of the protocol asked for: cause, how many, why.
@@ -58,11 +58,7 @@ UNASKED: list[tuple[str, int, str]] = [
     ("gpu_discovery_failed", 1, "The machine has no GPU; a warning at the start."),
     ("port_in_use", 2, "The second server on the same port: events.jsonl, not a request."),
     ("registry_tls", 1, "The registry spoke plain HTTP, which the line calls a handshake that failed (d0427)."),
-    (
-        "runner_killed",
-        8,
-        "Five deaths of BETWEEN; the two that were not led back to their stream; and a server that ends kills its runner, which reads like any kill.",
-    ),
+    ("runner_killed", 6, "Five deaths of BETWEEN; and a server that ends kills its runner, which reads like any kill."),
 ]
 # The runner of these was killed and they got a 500 without a word; until somebody found the runner dead, another model
 # had answered. Access lines name no model, so nobody can tell that both are one: the 500 stays a guess.

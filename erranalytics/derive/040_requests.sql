@@ -41,21 +41,25 @@ with streams_200 as (
     where session_id in (select session_id from deaths) and event_id >= getvariable('recovery_from')
         and status = 200 and is_inference and surface = 'ollama' and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
--- What only loaded its model, or was over at once, was not broken in the middle.
-loading as (
-    select s.event_id
-    from streams_200 as s
-    asof inner join (select session_id, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded') as m
-        on m.session_id = s.session_id and m.last_event_id < s.event_id
-    where m.ts_start >= s.ts_start - interval 100 millisecond and s.duration_us - m.duration_us < 25000
+-- The request that waited for a load is the first that ends behind it, and it began before.
+waited as (
+    select m.load_seq, r.event_id, r.duration_us - m.duration_us as rest_us
+    from (select session_id, load_seq, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded' and session_id in (select session_id from deaths)) as m
+    asof inner join (select event_id, session_id, ts_start, duration_us from requests where is_inference and surface = 'ollama') as r
+        on r.session_id = m.session_id and r.event_id > m.last_event_id
+    where r.ts_start <= m.ts_start and r.duration_us >= m.duration_us
 ),
-long_enough as (select * from streams_200 where duration_us >= 50000 and event_id not in (select event_id from loading)),
+-- What only loaded its model, or was over at once, was not broken in the middle.
+long_enough as (select * from streams_200 where duration_us >= 50000 and event_id not in (select event_id from waited where rest_us < 25000)),
 ended_last as (
-    select d.incident_id, d.session_id, d.own_start_id, s.event_id, s.ts_start, s.ts_end
+    select d.incident_id, d.session_id, d.own_start_id, max(s.event_id) as event_id, arg_max(s.ts_start, s.event_id) as ts_start, arg_max(s.ts_end, s.event_id) as ts_end
     from deaths as d
-    asof inner join long_enough as s on s.session_id = d.session_id and s.event_id < d.event_id
     inner join incidents as i using (incident_id)
-    where d.is_noticed and i.request_count = 0 and d.incident_id not in (select incident_id from deaths where not is_noticed) and s.event_id > d.own_start_id
+    inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id and s.event_id between d.event_id - 2000 and d.event_id - 1
+    -- Who waited for another runner was not answered by this one.
+    left join waited as w on w.event_id = s.event_id and w.load_seq > d.own_start_id
+    where d.is_noticed and i.request_count = 0 and d.incident_id not in (select incident_id from deaths where not is_noticed) and w.event_id is null
+    group by d.incident_id, d.session_id, d.own_start_id
 ),
 -- With it those that ended in its last second, and surely after it had begun: access lines have whole seconds.
 ended_before as (

@@ -70,7 +70,7 @@ select t.incident_id, t.first_ts, t.last_ts,
     case t.worst when 3 then 'critical' when 2 then 'error' else 'warning' end as severity,
     m.event_id as root_event_id, t.error_count, t.request_count, t.call_count, t.models,
     case when t.is_client and t.is_server then 'both' when t.is_client then 'client' else 'server' end as sides,
-    coalesce(i.session_id, m.session_id) as session_id, coalesce(i.source_id, m.source_id) as source_id, m.confidence, i.restart_count, i.recovered_event_id
+    coalesce(i.session_id, m.session_id) as session_id, coalesce(i.source_id, m.source_id) as source_id, m.confidence, i.restart_count
 from totals as t
 inner join members as m on m.incident_id = t.incident_id and m.place = 1
 left join incidents as i on i.incident_id = t.incident_id
