@@ -32,7 +32,7 @@ of_scheduler as (
     select
         event_id, source_id, session_id, ts, kind as source,
         -- Up to v0.12.3 the host is device 0 or has no number.
-        case when message like '%system memory%' or attrs ->> '$.library' = 'cpu' then 'cpu' else coalesce(nullif(attrs ->> '$.id', ''), attrs ->> '$.gpu') end as device_id,
+        case when message like '%system memory%' or (attrs ->> '$.library') = 'cpu' then 'cpu' else coalesce(nullif(attrs ->> '$.id', ''), attrs ->> '$.gpu') end as device_id,
         case when message like '%system memory%' then 'cpu' when message like '%cuda%' then 'cuda' when message like '%rocm%' then 'rocm' else attrs ->> '$.library' end as library,
         case when kind = 'memory_refresh' then attrs ->> '$.name' else coalesce(nullif(attrs ->> '$.description', ''), attrs ->> '$.name') end as name,
         coalesce(attrs ->> '$.total', attrs ->> '$."now.total"') as total_text,

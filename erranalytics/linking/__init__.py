@@ -45,12 +45,13 @@ def link(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
         connection: the store, inside the transaction of the load, with ``scope`` made.
         touched: the first event of the load; 0 when all is to be linked anew.
     """
-    ((link_from,),) = connection.execute(
-        f"""select coalesce(min(ts) - {MARGIN}, timestamptz '1970-01-01') from events
-            where event_id >= ? and session_id in (select session_id from scope)""",
-        [touched],
-    ).fetchall()
-    connection.execute("set variable link_from = ?::timestamptz", [link_from])
+    # A time never leaves DuckDB here: its lowest supported version wants pytz for that.
+    connection.execute(f"set variable link_touched = {int(touched)}")
+    connection.execute(
+        f"""set variable link_from = (
+            select coalesce(min(ts) - {MARGIN}, timestamptz '1970-01-01') from events
+            where event_id >= getvariable('link_touched') and session_id in (select session_id from scope))"""
+    )
     _run(connection, "010_candidates.sql")
     for name in ("020_unique.sql", "030_ordered.sql"):
         for number in range(MOST_ROUNDS):

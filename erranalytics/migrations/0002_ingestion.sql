@@ -8,7 +8,7 @@ alter table sources add column resume_session_id integer;
 alter table sources add column resume_fallback_id integer;
 update sources set
     stream_id = source_id,
-    is_dated = coalesce(resume_state ->> '$.clock.is_dated' = 'true', false),
+    is_dated = coalesce((resume_state ->> '$.clock.is_dated') = 'true', false),
     resume_byte = byte_count,
     resume_session_id = (select max(s.session_id) from server_sessions as s where s.source_id = sources.source_id),
     hosts = (select list_sort(list(distinct e.host) filter (where e.host is not null)) from events as e where e.source_id = sources.source_id);

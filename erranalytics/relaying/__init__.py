@@ -58,12 +58,13 @@ def relay(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
     """
     if not connection.execute(_HAS_GATEWAY).fetchall()[0][0]:
         return
-    ((relay_from,),) = connection.execute(
-        f"""select coalesce(min(ts) - {MARGIN}, timestamptz '1970-01-01') from events
-            where event_id >= ? and session_id in (select session_id from scope)""",
-        [touched],
-    ).fetchall()
-    connection.execute("set variable relay_from = ?::timestamptz", [relay_from])
+    # A time never leaves DuckDB here: its lowest supported version wants pytz for that.
+    connection.execute(f"set variable relay_touched = {int(touched)}")
+    connection.execute(
+        f"""set variable relay_from = (
+            select coalesce(min(ts) - {MARGIN}, timestamptz '1970-01-01') from events
+            where event_id >= getvariable('relay_touched') and session_id in (select session_id from scope))"""
+    )
     _run(connection, "010_candidates.sql")
     for _ in range(MOST_ROUNDS):
         before = _count(connection)
