@@ -8,7 +8,7 @@ SOURCES := erranalytics tests benchmarks
 DEMO_DB := build/demo.duckdb
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check docs format bench compat compat-smoke build clean
+.PHONY: help demo test lint check docs notebook format bench compat compat-smoke build clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: lint test ## formatting, lint, types, import contracts, SQL, docs, rules,
 docs: $(VENV)/.installed-dev ## generate docs/rules.md, reports.md, formats.md and cli.md
 	@$(BIN)/python -m erranalytics.docs
 
+notebook: $(VENV)/.installed-dev ## run docs/notebooks anew and store what they show
+	@$(BIN)/python tests/test_notebook.py --update
+
 format: $(VENV)/.installed-dev ## format the Python files
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
@@ -60,6 +63,7 @@ bench: $(VENV)/.installed-dev ## measure the figures of docs/ARCHITECTURE.md
 	@$(BIN)/python benchmarks/run.py
 	@$(BIN)/python benchmarks/classification.py
 	@$(BIN)/python benchmarks/recorder.py
+	@$(BIN)/python benchmarks/reports.py
 
 compat: ## run the tests with the lowest supported versions of the dependencies
 	@PYTHON=$(PYTHON) tests/compat/run

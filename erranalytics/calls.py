@@ -34,6 +34,20 @@ _SYNTHETIC = r"^litellm\."
 # What its exceptions for connections and deadlines print as a status came over no wire.
 _MADE_UP = r"litellm\.(?:APIConnectionError|Timeout|MidStreamFallbackError|InternalServerError: [^\n]*OllamaException)"
 _STATUS_IN_TEXT = r"(?:\(status code: |Error code: |^|[Ss]tatus[ =:]{1,2})([45]\d\d)\b"
+# The same in the words of further clients: a status with its reason, Spring, ollama4j.
+_STATUS_IN_WORDS = (
+    r"(?:\b([45]\d\d) (?:Client Error|Server Error|Bad Request|Unauthorized|Payment Required|Forbidden|Not Found"
+    r"|Method Not Allowed|Request Entity Too Large|Too Many Requests|Internal Server Error|Not Implemented|Bad Gateway"
+    r"|Service Unavailable|Gateway Time-?[Oo]ut)\b)"
+)
+_STATUS_OF_JAVA = r"(?:\b[Ss]tatus code:? |Exception: (?:HTTP )?)([45]\d\d)\b"
+# What came over the wire, as those print it who saw it: httpx, curl, and the field of the error of ollama-js.
+_STATUS_ON_WIRE = (
+    r'HTTP Request: .*"HTTP/\d(?:\.\d)? ([45]\d\d)\b',
+    r"\[http ([1-5]\d\d)\]",
+    r"(?m)^HTTP/\d(?:\.\d)? ([2-5]\d\d)\b",
+    r"(?m)^ +status(?:_code|Code)?: ([1-5]\d\d),?$",
+)
 
 
 def read(texts: pl.Series) -> pl.DataFrame:
@@ -151,9 +165,9 @@ def status_told(text: pl.Expr) -> pl.Expr:
     >>> [tuple(one.values()) if one else None for one in frame.select(status_told(pl.col("t"))).to_series()]
     [(None, 'sentinel'), (503, 'inferred'), (None, None)]
     """
-    # httpx logs the status line of each answer.
-    wire = text.str.extract(r'HTTP Request: .*"HTTP/\d(?:\.\d)? ([45]\d\d)\b').cast(pl.Int16, strict=False)
-    status = pl.coalesce(text.str.extract(_STATUS_IN_TEXT).cast(pl.Int16, strict=False), wire)
+    wire = pl.coalesce(text.str.extract(pattern) for pattern in _STATUS_ON_WIRE).cast(pl.Int16, strict=False)
+    said = pl.coalesce(text.str.extract(one) for one in (_STATUS_IN_TEXT, _STATUS_IN_WORDS, _STATUS_OF_JAVA))
+    status = pl.coalesce(wire, said.cast(pl.Int16, strict=False))
     is_sentinel = text.str.contains("(status code: -1)", literal=True)
     source = (
         pl.when(is_sentinel)

@@ -65,7 +65,10 @@ COMMON: dict[str, Param] = {
 
 
 class Header(BaseModel):
-    """The typed header of a report file; ``common`` names parameters of ``COMMON``."""
+    """The typed header of a report file.
+
+    ``common`` names parameters of ``COMMON``, ``explained`` the part that ``--explain`` adds: how it is computed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,6 +81,7 @@ class Header(BaseModel):
     part: bool = False
     parts: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
+    explained: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
         else:
             found[report.name] = report
     for report in found.values():
-        missing = [part for part in report.header.parts if part not in found]
+        missing = [part for part in (*report.header.parts, report.header.explained) if part and part not in found]
         faults += [f"{report.path}:1: no report {part!r} to be a part" for part in missing]
     if faults:
         raise ReportError.from_faults(faults)
@@ -220,8 +224,12 @@ def find(name: str) -> Report:
     raise UsageError(f"no report named {name!r}", hint="\n".join([*hint, LIST_HINT]))
 
 
-def describe(*, parts: bool = False) -> list[dict[str, Any]]:
-    """The catalogue as plain objects: name, title, question, parameters, columns; ``parts`` adds parts of others."""
+def describe(names: Sequence[str] = (), *, parts: bool = False) -> list[dict[str, Any]]:
+    """The catalogue as plain objects: name, title, question, parameters, columns; ``parts`` adds parts of others.
+
+    Raises:
+        UsageError: one of the ``names`` is unknown.
+    """
     return [
         {
             "name": report.name,
@@ -230,6 +238,6 @@ def describe(*, parts: bool = False) -> list[dict[str, Any]]:
             "parameters": [{"name": name} | param.model_dump(mode="json") for name, param in report.params.items()],
             "columns": [column.model_dump(exclude={"below"}) for column in report.header.columns],
         }
-        for report in catalogue().values()
-        if parts or not report.header.part
+        for report in (map(find, names) if names else catalogue().values())
+        if names or parts or not report.header.part
     ]

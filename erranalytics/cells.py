@@ -111,6 +111,11 @@ def label(name: str) -> str:
     return (short + "s" if name.endswith("_count") and last in _PLURALS else short).replace("_", " ")
 
 
+def is_number(column: Column) -> bool:
+    """Whether the values of a column stand at the right: whole and broken numbers, with or without a unit."""
+    return bool(re.match(r"u?(tiny|small|big|huge)?int|integer|double|float|decimal", column.type or ""))
+
+
 def plural(count: int, word: str, words: str | None = None) -> str:
     """The word for a count."""
     return word if count == 1 else words or word + "s"

@@ -160,7 +160,8 @@ def _first_boot(sample: str) -> datetime | None:
     return datetime.fromisoformat(found["own"]).astimezone(UTC) - timedelta(seconds=float(found["uptime"]))
 
 
-_LOCAL_SOURCES = {"gin": "gin+offset", "client-text": "client", "client-json": "client"}
+_OF_CLIENTS = dict.fromkeys(("client-text", "client-thread", "go-client", "curl-call"), "client")
+_LOCAL_SOURCES = {"gin": "gin+offset", "client-json": "client", **_OF_CLIENTS}
 
 
 def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
@@ -183,7 +184,7 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
         .when(pl.col("zone_s").is_not_null())
         .then(pl.lit("slog"))
         .when(pl.col("own_utc").is_not_null())
-        .then(pl.col("format").replace_strict({"request-dump": "dump", "client-text": "client"}, default="json"))
+        .then(pl.col("format").replace_strict({"request-dump": "dump", **_OF_CLIENTS}, default="json"))
         .when(pl.col("own").is_not_null())
         .then(pl.col("format").replace_strict(_LOCAL_SOURCES, default="go-log"))
         .when(pl.col("outer_utc").is_not_null())

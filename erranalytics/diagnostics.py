@@ -69,6 +69,12 @@ def warn(text: str) -> None:
     _say(text, prefix="warning: ", style="33")
 
 
+def verdict(sentence: str, *, failed: bool) -> None:
+    """Say what became of a condition of ``--fail-on``; nothing when there is nothing to say."""
+    if sentence:
+        _say(sentence, prefix="failed: " * failed, style="1;31" * failed)
+
+
 def error(fault: ErranalyticsError) -> None:
     """Say what is wrong, where, and what to do next; never a traceback."""
     _say(str(fault), prefix=f"{PROGRAM}: ", style="1;31")

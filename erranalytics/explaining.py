@@ -106,6 +106,10 @@ class Explanation:
         """What to do: the sentence of the rule with the numbers of the text, else that of the cause."""
         return self.filled or (self.cause.remedy if self.cause else "")
 
+    def __str__(self) -> str:
+        """The explanation as a page of text, for ``print`` in a notebook."""
+        return "\n".join(self.lines(100)).rstrip()
+
     def lines(self, width: int = 80) -> list[str]:
         """The explanation as text, no line wider than ``width`` unless one word is."""
         return list(self._unknown(width) if self.cause is None else self._known(self.cause, width))

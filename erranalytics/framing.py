@@ -217,7 +217,12 @@ def _mark_joins(bodies: pl.DataFrame, ends: pl.Series, *, book: FormatBook) -> p
     is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
     joins = pl.col("is_hanging") & ((shape == "blank") | is_stuck)
     table = table.with_columns(joins=(joins | ((run != "") & ~pl.col("is_hanging") & (run == run.shift()))) & ~is_first)
-    return _join_guests(table, book=book).with_columns(is_start=~pl.col("joins"))
+    joined = _join_guests(table, book=book)
+    loners = {item.name: item.alone for item in book.formats if item.alone}
+    is_alone = form.is_in(list(loners)) & ~pl.col("joins")
+    if joined.select(is_alone.any()).item():
+        joined = joined.with_columns(pl.when(is_alone).then(form.replace(loners)).otherwise(form).alias("format"))
+    return joined.with_columns(is_start=~pl.col("joins"))
 
 
 def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
@@ -228,11 +233,17 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     form, anchor = pl.col("format"), pl.col("anchor")
     is_closing = (pl.col("shape") == "closing").fill_null(value=False)
     can_join = (form == UNKNOWN) | form.is_in(book.names("continues")) | is_closing
+    takes = (form == UNKNOWN) & anchor.is_in(book.names("absorbs"))
+    reaching, gathering = _reaching(table, book=book), book.names("gathers")
+    if table.select(form.is_in(gathering).any()).item():
+        inside = form.is_in(book.timeless) & ~form.is_in([*gathering, *book.names("turns")])
+        can_join, takes = can_join | inside, takes | (inside & anchor.is_in(gathering))
+    if reaching is not None:
+        can_join, takes = can_join | form.is_in(book.loose), takes | (form.is_in(book.loose) & pl.col("is_reached"))
     is_guest = table.select(can_join & ~pl.col("is_hanging") & ~pl.col("is_first")).to_series()
     guests = table.select("format", "shape", place=pl.int_range(pl.len())).filter(is_guest)
     if guests.is_empty():
         return table
-    takes = (form == UNKNOWN) & anchor.is_in(book.names("absorbs"))
     for item in book.formats:
         if item.continues:
             takes = takes | ((form == item.name) & anchor.is_in(item.continues))
@@ -240,16 +251,64 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     takes = takes | (is_closing & (anchor == "gpu-error"))
     # A line that hangs on nothing is an anchor that takes nothing.
     names = table.select(pl.when("is_hanging").then(pl.lit("")).otherwise(form)).to_series()
-    joined = is_guest
+    joined, turns = is_guest, form.is_in(book.names("turns"))
+    loners = [item.name for item in book.formats if item.alone]
     for _ in range(MAX_ROUNDS):
-        stands = pl.when((~pl.col("is_hanging") & ~joined) | pl.col("is_first")).then(pl.int_range(pl.len()))
-        place = table.select(stands.forward_fill().shift()).to_series().gather(guests["place"])
-        hit = guests.with_columns(anchor=names.gather(place).fill_null("")).select(takes).to_series()
+        # What turns its record is an anchor too, but only when it joins one.
+        is_anchor = (~pl.col("is_hanging") & (~joined | turns)) | pl.col("is_first")
+        is_anchor_named = ~(form.is_in(loners) & ~joined)
+        current = table.select(pl.when(is_anchor_named).then(names)).to_series()
+        place = _last_place(table, is_anchor).gather(guests["place"])
+        known = guests.with_columns(anchor=current.gather(place).fill_null(""))
+        if reaching is not None:
+            ends = _last_place(table, (~pl.col("is_hanging") & ~(joined & form.is_in(book.loose))) | pl.col("is_first"))
+            known = known.with_columns(reaching.gather(ends.gather(guests["place"])).fill_null(value=False))
+        hit = known.select(takes).to_series()
         again = pl.repeat(value=False, n=table.height, dtype=pl.Boolean, eager=True).scatter(guests["place"], hit)
         if (again == joined).all():
             break
         joined = again
     return table.with_columns(joins=pl.col("joins") | joined)
+
+
+def _last_place(table: pl.DataFrame, is_wanted: pl.Expr) -> pl.Series:
+    """For each line the place of the last wanted line before it."""
+    return table.select(pl.when(is_wanted).then(pl.int_range(pl.len())).forward_fill().shift()).to_series()
+
+
+def _reaching(table: pl.DataFrame, *, book: FormatBook) -> pl.Series | None:
+    """Which lines end in the middle of an error; None when no line does, as in nearly every log."""
+    is_able = table.select(pl.col("format").is_in(book.names("reaches"))).to_series()
+    if not is_able.any():
+        return None
+    hit = table.filter(is_able).select(book.is_reaching(pl.col("body"), pl.col("format"))).to_series()
+    if not hit.any():
+        return None
+    none = pl.repeat(value=False, n=table.height, dtype=pl.Boolean, eager=True)
+    return none.scatter(is_able.arg_true(), hit).rename("is_reached")
+
+
+def _told(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Records whose format says what is kept of them, without the rest; others as they are."""
+    form = pl.col("format")
+    owner = pl.when("is_start").then(form).forward_fill()
+    choosy = [item.name for item in book.formats if item.behind or item.hides]
+    is_theirs = table.select(owner.is_in(choosy)).to_series()
+    if not is_theirs.any():
+        return table
+    some = table.with_row_index("place").with_columns(owner=owner).filter(is_theirs)
+    body, start = pl.col("body"), pl.col("is_start")
+    said = (
+        pl.when(start)
+        .then(book.without_hidden(body, pl.col("owner")))
+        .otherwise(book.kept_behind(body, pl.col("owner")))
+    )
+    some = some.with_columns(said.alias("body")).filter(body.is_not_null())
+    # What is said of a thousand pieces of an answer is said once.
+    is_chosen = pl.col("owner").is_in([item.name for item in book.formats if item.behind])
+    some = some.filter(start | ~is_chosen | (body != body.shift()))
+    rest = table.with_row_index("place").filter(~is_theirs)
+    return pl.concat([rest, some.drop("owner")]).sort("place").drop("place")
 
 
 def _fold(marked: pl.DataFrame, *, end: int, book: FormatBook) -> pl.DataFrame:
@@ -263,6 +322,8 @@ def _fold(marked: pl.DataFrame, *, end: int, book: FormatBook) -> pl.DataFrame:
     starts = table.filter("is_start")
     counts = pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
+    table = _told(table, book=book)
+    starts = starts.with_columns(table.filter("is_start")["body"])
     followers = table.filter(~pl.col("is_start") & (pl.col("shape") != "blank").fill_null(value=True))
     followers = followers.filter(pl.col("noise").is_null() | book.is_kept(pl.col("body"), pl.col("noise")))
     rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))

@@ -35,6 +35,14 @@ class Sample(BaseModel):
     noise: bool = False
 
 
+class Behind(BaseModel):
+    """A kind of line behind the first of a record, and what is kept of it; ``$0`` is all of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    pattern: str
+    says: str
+
+
 class LineFormat(BaseModel):
     """One line format.
 
@@ -42,8 +50,12 @@ class LineFormat(BaseModel):
     ``units``: only for these syslog identifiers, or where ``anywhere`` matches. ``noise``: neighbours that
     match it, and not ``guard``, are folded into one record; of them those that begin with one of ``keeps`` stay
     as lines of the record, for what they tell. ``opens``: indented lines behind it belong to it.
-    ``absorbs``: so do lines of no known format. ``continues``: it belongs to a record of these formats that
-    stands before it.
+    ``absorbs``: so do lines of no known format; ``gathers``: and lines of others without a time. ``reaches``: behind a
+    line that matches it, so do lines of no known format and of runners. ``continues``: it belongs to a record of
+    these formats that stands before it; ``turns``: and from then on decides what belongs to that record. ``alone``:
+    the format of a line of it that belongs to no record. ``hides``: these parts of its records are not kept, but for
+    what their groups hold. ``behind``: what is kept of the lines behind the first; what matches none is dropped.
+    ``bare``: the rules read the message, not the line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +72,14 @@ class LineFormat(BaseModel):
     keeps: tuple[str, ...] = ()
     opens: bool = False
     absorbs: bool = False
+    gathers: bool = False
+    reaches: str | None = None
     continues: tuple[str, ...] = ()
+    turns: bool = False
+    alone: str | None = None
+    hides: str | None = None
+    behind: tuple[Behind, ...] = ()
+    bare: bool = False
     references: tuple[str, ...] = Field(min_length=1)
     sample: tuple[Sample, ...] = Field(min_length=1)
 
@@ -109,9 +128,47 @@ class FormatBook:
         # Logs repeat themselves: what was met before need not be looked at again. It changes nothing but time.
         self._met = pl.DataFrame(schema=_MET)
 
-    def names(self, flag: Literal["opens", "absorbs", "continues"]) -> list[str]:
+    def names(self, flag: Literal["opens", "absorbs", "gathers", "reaches", "continues", "turns", "bare"]) -> list[str]:
         """The formats that have a property."""
         return [item.name for item in self.formats if getattr(item, flag)]
+
+    @cached_property
+    def timeless(self) -> list[str]:
+        """The formats whose lines have no time and are none of a server or runner, and lines of no known format."""
+        stamps, others = {"time", "gotime", "rfctime", "localtime"}, ("client", "foreign", "gateway")
+        known = [item.name for item in self.formats if stamps.isdisjoint(item.groups) and item.owner in others]
+        return [*known, "ollama-text", UNKNOWN]
+
+    @cached_property
+    def loose(self) -> list[str]:
+        """The formats of lines that an error of a runner may have behind its first, and lines of no known one."""
+        return [*(item.name for item in self.formats if item.owner == "runner"), "go-panic", "go-dump", UNKNOWN]
+
+    def is_reaching(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """Whether a line ends in the middle of an error."""
+        tests = [(form == item.name) & body.str.contains(item.reaches) for item in self.formats if item.reaches]
+        return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
+
+    def without_hidden(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """Lines without the parts that are not kept."""
+        for item in self.formats:
+            if item.hides:
+                body = (
+                    pl.when(form == item.name).then(body.str.replace_all(item.hides, "${1}${2}${3}…")).otherwise(body)
+                )
+        return body
+
+    def kept_behind(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """What is kept of lines behind the first of a record of a format; null for a line that is dropped."""
+        kept = self.without_hidden(body, form)
+        for item in self.formats:
+            if item.behind:
+                said = pl.lit(None, dtype=pl.String)
+                for kind in reversed(item.behind):
+                    is_kind = body.str.contains(kind.pattern)
+                    said = pl.when(is_kind).then(body.str.replace(kind.pattern, kind.says)).otherwise(said)
+                kept = pl.when(form == item.name).then(said).otherwise(kept)
+        return kept
 
     def is_kept(self, body: pl.Expr, noise: pl.Expr) -> pl.Expr:
         """Whether a line of a run of noise stays as a line of its record."""

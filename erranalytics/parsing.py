@@ -277,8 +277,10 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     # A separator between level and message is no part of it.
     is_client = pl.col("format") == "client-text"
     said = pl.when(is_client).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
+    is_bare = pl.col("format").is_in(book.names("bare"))
+    read = pl.when(is_bare).then(pl.coalesce("message", "masked")).otherwise("masked")
     return joined.with_columns(
-        message=said, text=_with_rest(pl.col("masked")), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
+        message=said, text=_with_rest(read), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
     ).drop("masked")
 
 

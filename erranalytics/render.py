@@ -23,14 +23,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from erranalytics.cells import NULL, UNSAFE, cell, label, pad, plain, printable, shown, wrap
+from erranalytics.cells import NULL, UNSAFE, cell, is_number, label, pad, plain, printable, shown, wrap
 from erranalytics.errors import UsageError
 from erranalytics.overview import overview_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from erranalytics.catalogue import Column
     from erranalytics.reports import Result
 
 NATURAL_WIDTH = 100_000  # wide enough for any row: what is piped is never cut
@@ -38,6 +37,7 @@ NATURAL_WIDTH = 100_000  # wide enough for any row: what is piped is never cut
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&#$])")
 _ANSI = {"bold": "1", "dim": "2", "red": "31", "bold red": "1;31", "yellow": "33", "green": "32"}
 _STYLES = {"critical": "bold red", "error": "red", "warning": "yellow", "worse": "red", "better": "green"}
+NOTHING = "nothing found\n"
 _SENTENCES = {"title", "message", "note", "remedy"}
 
 
@@ -92,7 +92,7 @@ def _markdown(results: Sequence[Result], **_: Any) -> str:
             [shown(value, column, tz=one.tz) for value, column in zip(row, one.columns, strict=True)]
             for row in one.frame.iter_rows()
         ]
-        marks = ["---:" if _is_number(column) else "---" for column in one.columns]
+        marks = ["---:" if is_number(column) else "---" for column in one.columns]
         lines = [_markdown_row(map(label, (c.name for c in one.columns))), "| " + " | ".join(marks) + " |"]
         lines += [_markdown_row(row) for row in rows]
         lines += [""] * bool(one.notes) + [f"- not seen: {_quoted(printable(note))}" for note in one.notes]
@@ -110,19 +110,43 @@ def _quoted(text: str) -> str:
 
 
 def _table(results: Sequence[Result], *, color: bool, width: int | None, now: datetime | None) -> str:
+    """What a person reads; the overview is told in sentences."""
     if results and results[0].name == "overview":
         lines = overview_lines(results, now=now or datetime.now(UTC), width=min(width or 80, 100))
         return "\n".join(lines) + "\n"
-    blocks = []
+    return _pages(results, [_draw(one, color=color, width=width) for one in results], color=color, width=width)
+
+
+def _one_a_line(results: Sequence[Result], *, color: bool, width: int | None, **_: Any) -> str:
+    """One column a line, an empty line between rows."""
+    drawn = []
     for one in results:
-        drawn = _draw(one, color=color, width=width)
+        heads, records = _texts(one, short=False)
+        drawn.append(_vertical(heads, records, width=width or NATURAL_WIDTH) if records else NOTHING)
+    return _pages(results, drawn, color=color, width=width)
+
+
+def _pages(results: Sequence[Result], drawn: Sequence[str], *, color: bool, width: int | None) -> str:
+    """What was drawn of each result, with a title when there are several, and what could not be seen."""
+    blocks = []
+    for one, rows in zip(results, drawn, strict=True):
         zoned = any("timestamptz" in (column.type or "") for column in one.columns)
         foot = [f"not seen: {printable(note)}" for note in one.notes] + [f"times in {one.tz}"] * zoned
         wrapped = [line for note in foot for line in wrap(note, width or NATURAL_WIDTH, later="  ")]
         title = _styled(one.title, "bold", color=color) + "\n" if len(results) > 1 else ""
         ending = ["", *wrapped] if wrapped else []
-        blocks.append(title + drawn + "".join(_styled(line, "dim", color=color) + "\n" for line in ending))
+        blocks.append(title + rows + "".join(_styled(line, "dim", color=color) + "\n" for line in ending))
     return "\n".join(blocks)
+
+
+def _texts(result: Result, *, short: bool) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells as a person reads them."""
+    columns = result.columns
+    records = [
+        [shown(value, column, tz=result.tz, short=short) for value, column in zip(row, columns, strict=True)]
+        for row in result.frame.iter_rows()
+    ]
+    return [label(column.name) for column in columns], records
 
 
 def _draw(result: Result, *, color: bool, width: int | None) -> str:
@@ -130,13 +154,10 @@ def _draw(result: Result, *, color: bool, width: int | None) -> str:
 
     Side by side when that fits; else the columns marked ``below`` hang under their row; else one column a line.
     """
-    columns, heads = result.columns, [label(column.name) for column in result.columns]
-    records = [
-        [shown(value, column, tz=result.tz, short=True) for value, column in zip(row, columns, strict=True)]
-        for row in result.frame.iter_rows()
-    ]
+    columns = result.columns
+    heads, records = _texts(result, short=True)
     if not records:
-        return "nothing found\n"
+        return NOTHING
     everything = range(len(columns))
     # Texts may be folded, but only once the long columns hang below.
     texts = {at for at in everything if (columns[at].type or "") == "varchar"}
@@ -147,7 +168,7 @@ def _draw(result: Result, *, color: bool, width: int | None) -> str:
     else:
         return _vertical(heads, records, width=width or NATURAL_WIDTH)
     head = [textwrap.wrap(heads[at], room, break_on_hyphens=False) for at, room in widths.items()]
-    right = [_is_number(columns[at]) for at in widths]
+    right = [is_number(columns[at]) for at in widths]
     lines = [_styled(line, "bold", color=color) for line in _side_by_side(head, list(widths.values()), right)]
     hanging = [at for at in everything if at not in widths]
     for record in records:
@@ -208,17 +229,53 @@ def _vertical(heads: Sequence[str], records: Sequence[Sequence[str]], *, width: 
     return "".join(line + "\n" for line in lines)
 
 
-def _is_number(column: Column) -> bool:
-    return bool(re.match(r"u?(tiny|small|big|huge)?int|integer|double|float|decimal", column.type or ""))
+def _parquet(results: Sequence[Result], **_: Any) -> bytes:
+    """One table as a file of columns: exact values, times as instants in UTC."""
+    out = io.BytesIO()
+    results[0].frame.write_parquet(out)
+    return out.getvalue()
 
 
-FORMATS: dict[str, Callable[..., str]] = {
+def _html(results: Sequence[Result], **_: Any) -> str:
+    """One page that holds everything it needs."""
+    from erranalytics import page
+
+    return page.write(results)
+
+
+# Text, or bytes of a form that no terminal can show and that holds one table.
+FORMATS: dict[str, Callable[..., str | bytes]] = {
     "table": _table,
+    "vertical": _one_a_line,
     "json": _json,
     "jsonl": _jsonl,
     "csv": _csv,
     "md": _markdown,
+    "html": _html,
+    "parquet": _parquet,
 }
+
+
+def check_format(format: str, *, tables: int = 1, output: str | None = None) -> None:
+    """Refuse, before anything is asked, what could not be written in the end.
+
+    Args:
+        format: a key of ``FORMATS``.
+        tables: how many results there will be.
+        output: the file that was named.
+
+    Raises:
+        UsageError: unknown format, or one that holds one table only, or is not for a terminal.
+    """
+    if format not in FORMATS:
+        near = get_close_matches(format, FORMATS, n=1)
+        hint = f"did you mean: {near[0]}" if near else "formats: " + ", ".join(FORMATS)
+        raise UsageError(f"no output format {format!r}", hint=hint)
+    if format == "parquet" and tables > 1:
+        hint = "Name one report: erranalytics report error-frequency -f parquet -o errors.parquet"
+        raise UsageError(f"parquet holds one table, this makes {tables}", hint=hint)
+    if format == "parquet" and output is None and sys.stdout.isatty():
+        raise UsageError("parquet is not for a terminal", hint="Name a file: -o FILE.parquet")
 
 
 def write(
@@ -242,11 +299,9 @@ def write(
     Raises:
         UsageError: unknown format.
     """
-    if format not in FORMATS:
-        near = get_close_matches(format, FORMATS, n=1)
-        hint = f"did you mean: {near[0]}" if near else "formats: " + ", ".join(FORMATS)
-        raise UsageError(f"no output format {format!r}", hint=hint)
-    out.write(FORMATS[format](results, color=color, width=width, now=now).encode())
+    check_format(format, tables=len(results), output="")
+    made = FORMATS[format](results, color=color, width=width, now=now)
+    out.write(made if isinstance(made, bytes) else made.encode())
 
 
 def write_json(value: object, *, out: BinaryIO) -> None:
@@ -259,16 +314,27 @@ def write_lines(lines: Iterable[str], *, out: BinaryIO) -> None:
     out.write("".join(printable(line) + "\n" for line in lines).encode())
 
 
+def write_text(text: str, *, out: BinaryIO) -> None:
+    """Write a text of our own as it is, such as a script."""
+    out.write(text.encode())
+
+
 def write_frame(frame: pl.DataFrame, *, out: BinaryIO) -> None:
     """Write a frame of plain values as JSON Lines."""
     out.write("".join(_dumps(row) + "\n" for row in frame.to_dicts()).encode())
 
 
 def write_catalogue(reports: Sequence[Mapping[str, Any]], *, format: str, out: BinaryIO) -> None:
-    """Write what ``report --list`` says: names and questions as text, everything as JSON."""
+    """Write what ``report --list`` says: names and questions as text, everything as JSON.
+
+    Raises:
+        UsageError: another format.
+    """
     if format == "json":
         write_json(list(reports), out=out)
         return
+    if format != "table":
+        raise UsageError(f"the list of reports is not written as {format!r}", hint="formats: table, json")
     width = max(len(report["name"]) for report in reports)
     lines = []
     for report in reports:

@@ -7,30 +7,29 @@ see comes from ``coverage.sql`` and travels with the result as notes.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import duckdb
 import polars as pl
 
-from erranalytics.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, find, near
+from erranalytics.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find, near
 from erranalytics.errors import UsageError
+from erranalytics.querying import Limit, check, query
 
 if TYPE_CHECKING:
     from erranalytics.rulebook import Rulebook
 
 OVERVIEW = "overview"
 COVERAGE = "coverage"
+PAGE = "page"
 
 _RELATIVE = re.compile(r"-(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)", re.IGNORECASE)
 _UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-# Types polars cannot take from an Arrow stream, or takes without their meaning: these travel as text.
-_AS_TEXT = re.compile(r"INTERVAL|BIT|MAP\(|UNION|UHUGEINT|TIME WITH TIME ZONE|TIMETZ|VARIANT|BIGNUM|VARINT")
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ def run(
     connection: duckdb.DuckDBPyConnection,
     params: Mapping[str, object] | None = None,
     now: datetime | None = None,
+    limit: Limit | None = None,
 ) -> Result:
     """Run one report on what the store has committed.
 
@@ -64,18 +64,20 @@ def run(
         connection: an open store; read-only is enough.
         params: values by parameter name, typed or as text; ``None`` means the default.
         now: what ``-24h`` counts back from; the clock when not given.
+        limit: how long it may take.
 
     Raises:
-        UsageError: unknown report or parameter, or a value that does not fit.
+        UsageError: unknown report or parameter, a value that does not fit, or the limit is over.
     """
     report = find(name)
     bound = bind(report, params or {}, now=now or datetime.now(UTC))
-    frame, types = query(report.sql, connection=connection, params={k: bound[k] for k in _used(report)})
+    frame, types = query(report.sql, connection=connection, params={k: bound[k] for k in _used(report)}, limit=limit)
     columns = tuple(column.model_copy(update={"type": types[column.name]}) for column in report.header.columns)
     notes: tuple[str, ...] = ()
     if report.header.coverage:
         coverage = find(COVERAGE)
-        blind, _ = query(coverage.sql, connection=connection, params={k: bound.get(k) for k in _used(coverage)})
+        hidden = {name: bound.get(name) for name in _used(coverage)}
+        blind, _ = query(coverage.sql, connection=connection, params=hidden, limit=limit)
         notes = tuple(blind.filter(pl.col("topic").is_in(list(report.header.coverage)))["note"])
     return Result(name, report.header.title, columns, frame, notes, str(bound["tz"]), bound)
 
@@ -86,16 +88,63 @@ def answer(
     connection: duckdb.DuckDBPyConnection,
     params: Mapping[str, object] | None = None,
     now: datetime | None = None,
+    limit: Limit | None = None,
+    explain: bool = False,
 ) -> list[Result]:
-    """Run several reports; one with parts is followed by them. Without names: the overview."""
+    """Run several reports; one with parts is followed by them, and by its explanation. Without names: the overview.
+
+    Raises:
+        UsageError: as ``run``, and a report that has no explanation.
+    """
     results = []
     for name in names or (OVERVIEW,):
-        whole = run(name, connection=connection, params=params, now=now)
+        whole = run(name, connection=connection, params=params, now=now, limit=limit)
         results.append(whole)
-        for part in find(name).header.parts:
+        for part in _parts(name, explain=explain):
             accepted = {key: value for key, value in whole.params.items() if key in find(part).params}
-            results.append(run(part, connection=connection, params=accepted, now=now))
+            results.append(run(part, connection=connection, params=accepted, now=now, limit=limit))
     return results
+
+
+def for_page(
+    names: Sequence[str] = (),
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    params: Mapping[str, object] | None = None,
+    now: datetime | None = None,
+    limit: Limit | None = None,
+    explain: bool = False,
+) -> list[Result]:
+    """What an HTML page holds: what it is about, then the reports as ``answer`` gives them; without names, its parts.
+
+    Raises:
+        UsageError: as ``answer``.
+    """
+    given = dict(params or {})
+    if not names:
+        # Steps of a chart are as wide as the period needs, unless somebody says how wide.
+        whole = {"width" if name == "bucket" else name: value for name, value in given.items()}
+        return answer((PAGE,), connection=connection, params=whole, now=now, limit=limit, explain=explain)
+    about = {name: value for name, value in given.items() if name in find(PAGE).params}
+    asked = answer(names, connection=connection, params=given, now=now, limit=limit, explain=explain)
+    return [run(PAGE, connection=connection, params=about, now=now, limit=limit), *asked]
+
+
+def with_parts(names: Sequence[str] = (), *, explain: bool = False) -> list[str]:
+    """The names of all results ``answer`` would give.
+
+    Raises:
+        UsageError: unknown report, or one that has no explanation.
+    """
+    return [one for name in names or (OVERVIEW,) for one in (name, *_parts(name, explain=explain))]
+
+
+def _parts(name: str, *, explain: bool) -> list[str]:
+    header = find(name).header
+    if explain and header.explained is None:
+        known = ", ".join(sorted(one.name for one in catalogue().values() if one.header.explained))
+        raise UsageError(f"report {name!r} has no explanation", hint=f"reports that have one: {known}")
+    return [*header.parts, *([header.explained] if explain and header.explained else [])]
 
 
 def parameters(chosen: Mapping[str, object]) -> dict[str, object]:
@@ -114,13 +163,14 @@ def parameters(chosen: Mapping[str, object]) -> dict[str, object]:
     return given
 
 
-def ask(sql: str, *, connection: duckdb.DuckDBPyConnection) -> Result:
-    """Any query as a result, read-only when the connection is.
+def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None = None) -> Result:
+    """Any one query as a result.
 
     Raises:
-        UsageError: DuckDB refuses it.
+        UsageError: it is not one query that reads, DuckDB refuses it, or the limit is over.
     """
-    frame, types = query(sql, connection=connection)
+    check(sql, connection=connection)
+    frame, types = query(sql, connection=connection, limit=limit)
     return Result("sql", "", tuple(Column.model_construct(name=name, type=kind) for name, kind in types.items()), frame)
 
 
@@ -140,56 +190,8 @@ def frame_result(name: str, frame: pl.DataFrame) -> Result:
     return Result(name, "", tuple(Column(name=column, type=kind) for column, kind in types.items()), frame)
 
 
-def query(
-    sql: str, *, connection: duckdb.DuckDBPyConnection, params: Mapping[str, object] | None = None
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Run one query and return its rows with the DuckDB type of each column, in lower case.
-
-    Times come as UTC. Types polars does not know (interval, map, …) come as text; a repeated column name
-    gets a number. Works on a cursor of its own, so that a result half read elsewhere stays whole.
-
-    Raises:
-        UsageError: when DuckDB refuses the query, with its first line.
-    """
-    cursor = connection.cursor()
-    try:
-        cursor.execute("set TimeZone = 'UTC'")
-        relation = cursor.sql(sql, params=dict(params or {}))
-        if relation is None:
-            raise UsageError("the statement returns no rows", hint="only queries are answered here")
-        names, types = _distinct(relation.columns), [str(kind) for kind in relation.types]
-        if names != relation.columns or any(_AS_TEXT.search(kind) for kind in types):
-            quoted = ['"' + name.replace('"', '""') + '"' for name in names]
-            relation = relation.project(
-                ", ".join(
-                    f"cast(#{at} as varchar) as {name}" if _AS_TEXT.search(kind) else f"#{at} as {name}"
-                    for at, (name, kind) in enumerate(zip(quoted, types, strict=True), 1)
-                )
-            )
-        # DuckDB hands over an Arrow stream without pyarrow; fetchall() would want pytz for every time.
-        return pl.DataFrame(relation), dict(zip(names, map(_type_name, types), strict=True))
-    except duckdb.Error as error:
-        raise UsageError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        cursor.close()
-
-
 def _used(report: Report) -> set[str]:
     return set(PARAMETER.findall(COMMENT.sub("", report.sql)))
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    distinct: list[str] = []
-    for name in names:
-        same, number = name, 1
-        while same in distinct:
-            same, number = f"{name}_{number}", number + 1
-        distinct.append(same)
-    return distinct
-
-
-def _type_name(kind: str) -> str:
-    return kind.strip('"').lower().replace("timestamp with time zone", "timestamptz")
 
 
 def bind(report: Report, given: Mapping[str, object], *, now: datetime) -> dict[str, object]:
@@ -262,70 +264,3 @@ def parse_when(text: str, *, now: datetime, tz: tzinfo) -> datetime:
     except (ValueError, OverflowError):
         hint = "forms: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
         raise UsageError(f"{text!r} is not a time", hint=hint) from None
-
-
-# --- gates ---------------------------------------------------------------------------------------------------------
-
-SEVERITIES = ("info", "warning", "error", "critical")
-GATE_GRAMMAR = """FIELD OPERATOR VALUE, in quotes for the shell:
-  severity >= error      info, warning, error, critical; also = != > < <=
-  code = MEM001          also !=
-  category = memory      also !=
-  incidents >= 5         also requests (hit by incidents); = != > < <=
-  failure_rate > 0.05    failed of all inference requests, also as 5%; stream_failure_rate likewise"""
-_GATE = re.compile(r"\s*([a-z_]+)\s*(>=|<=|!=|==|=|>|<)\s*([\w.%-]+)\s*")
-_NUMBERS = ("incidents", "requests", "failure_rate", "stream_failure_rate")
-_COMPARE: dict[str, Any] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "!=": operator.ne,
-    "==": operator.eq,
-    "=": operator.eq,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-
-
-def gate(expression: str, *, connection: duckdb.DuckDBPyConnection, params: Mapping[str, object] | None = None) -> bool:
-    """Whether the store holds what ``--fail-on`` names: ``severity>=error``, ``incidents>=5``, ``failure_rate>0.05``.
-
-    Only roots of incidents count, not their echoes. A rate below ``min_count`` is not judged and is no finding.
-
-    Raises:
-        UsageError: for a bad expression, with the grammar.
-    """
-    name, compare, value = _parse_gate(expression)
-    source = find("overview-rates" if name.endswith("rate") else "error-frequency")
-    chosen = {key: given for key, given in (params or {}).items() if key in source.params}
-    rows = run(source.name, connection=connection, params=chosen).frame
-    if name.endswith("rate"):
-        metric = "requests_failed" if name == "failure_rate" else "streams_failed"
-        rate = rows.filter(pl.col("metric") == metric)["rate"].item()
-        return rate is not None and bool(compare(rate, value))
-    roots = rows.filter(pl.col("incident_count") > 0)
-    if name in ("incidents", "requests"):
-        return bool(compare(roots[name.removesuffix("s") + "_count"].sum(), value))
-    found = [SEVERITIES.index(one) if name == "severity" else one for one in roots[name].drop_nulls()]
-    return any(compare(one, value) for one in found)
-
-
-def _parse_gate(expression: str) -> tuple[str, Any, str | int | float]:
-    parsed = _GATE.fullmatch(expression)
-    if not parsed:
-        raise UsageError(f"{expression!r} is not a condition", hint=GATE_GRAMMAR)
-    name, sign, text = parsed.groups()
-    value: str | int | float = text
-    if name == "severity" and text in SEVERITIES:
-        value = SEVERITIES.index(text)
-    elif name in _NUMBERS and (number := re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(%?)", text)):
-        value = float(number[1]) / (100 if number[2] else 1)
-    elif name in _NUMBERS:
-        raise UsageError(f"{text!r} is not a number", hint=GATE_GRAMMAR)
-    elif name == "severity":
-        raise UsageError(f"no severity {text!r}{near(text, SEVERITIES)}", hint=GATE_GRAMMAR)
-    elif name not in ("code", "category"):
-        known = ("severity", "code", "category", *_NUMBERS)
-        raise UsageError(f"{name!r} cannot be compared{near(name, known)}", hint=GATE_GRAMMAR)
-    elif sign not in ("=", "==", "!="):
-        raise UsageError(f"{name} knows only = and !=", hint=GATE_GRAMMAR)
-    return name, _COMPARE[sign], value

@@ -11,7 +11,10 @@ from erranalytics.rulebook import Rulebook
 
 # What a program wrote that calls Ollama.
 PROBLEMS = ("warning", "error", "critical")
-CLIENT_FORMATS = ("client-json", "client-text", "client-note", "client-trace")
+CLIENT_FORMATS = (
+    *("client-json", "client-text", "client-thread", "client-note", "client-trace", "client-chain", "client-error"),
+    *("go-client", "node-start", "curl-call", "curl-trying", "curl-fault"),
+)
 
 
 def causes_frame(rules: Rulebook) -> pl.DataFrame:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "384MB"
 _SETTINGS = ("set timezone = 'UTC'", "set enable_progress_bar = false", "set preserve_insertion_order = true")
+# A reader sees this one file: no other file, no network, nothing installed, and no statement changes that again.
+_READER: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+# Global: a cursor begins with the zone of the instance, and after the last one nothing can be set any more.
+_READER_SETTINGS = ("set global timezone = 'UTC'", *_SETTINGS[1:], "set lock_configuration = true")
 
 
 def default_path() -> Path:
@@ -70,7 +78,7 @@ def check_exists(path: Path) -> None:
 
 
 def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
-    """Open for reading.
+    """Open for reading this one file: nothing else can be read, written, attached or installed through it.
 
     Raises:
         StoreError: there is no such store, or the file is none.
@@ -92,8 +100,7 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
 def open_in_memory() -> duckdb.DuckDBPyConnection:
     """A store that is gone when it is closed."""
     connection = duckdb.connect(":memory:")
-    for statement in _SETTINGS:
-        connection.execute(statement)
+    _configure(connection, _SETTINGS)
     _migrate(connection, Path(":memory:"))
     return connection
 
@@ -102,7 +109,7 @@ def _connect(path: Path, *, read_only: bool, wait_s: float) -> duckdb.DuckDBPyCo
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            connection = duckdb.connect(str(path), read_only=read_only)
+            connection = duckdb.connect(str(path), read_only=read_only, config=_READER if read_only else {})
             break
         except duckdb.Error as error:
             text = str(error)
@@ -111,9 +118,22 @@ def _connect(path: Path, *, read_only: bool, wait_s: float) -> duckdb.DuckDBPyCo
                 time.sleep(0.1)
                 continue
             raise _opening_error(path, text, is_locked=is_locked) from None
-    for statement in _SETTINGS:
-        connection.execute(statement)
+    _configure(connection, (() if _is_set(connection) else _READER_SETTINGS) if read_only else _SETTINGS)
     return connection
+
+
+def _configure(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+    # In Jupyter without ipywidgets DuckDB shows no progress bar, and refuses to be told so.
+    ((shows_progress,),) = connection.execute("select current_setting('enable_progress_bar')").fetchall()
+    for statement in statements:
+        if shows_progress or "progress_bar" not in statement:
+            connection.execute(statement)
+
+
+def _is_set(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether another reader of this process has set, and locked, the instance that both share."""
+    ((is_locked,),) = connection.execute("select current_setting('lock_configuration')").fetchall()
+    return bool(is_locked)
 
 
 def _opening_error(path: Path, text: str, *, is_locked: bool) -> StoreError:
@@ -124,6 +144,9 @@ def _opening_error(path: Path, text: str, *, is_locked: bool) -> StoreError:
             location=str(path),
             hint="Try again when it is done, or give --wait SECONDS.",
         )
+    if "different configuration" in text:
+        hint = "Close the other connection first; readers made with erranalytics.connect get along."
+        return StoreError("is open in this program already, in another way", location=str(path), hint=hint)
     if path.is_dir():
         return StoreError("is a folder, not a store", location=str(path), hint="Name a file with --db.")
     first = text.splitlines()[0]

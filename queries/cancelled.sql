@@ -29,20 +29,25 @@ with seen as (
     where c.is_inference and c.request_id is null
 ),
 chosen as (
-    select *, count(*) filter (where is_cancelled) over (partition by endpoint, seen_by, is_cancelled, floor(ms / 1000)) as same_second
+    select *, case when is_cancelled and ms >= 1000 then floor(ms / 1000) end as second_s
     from seen
     where coalesce(ts_end >= $since, $since is null) and coalesce(ts_end < $until, $until is null) and coalesce(host = $host, $host is null)
       and coalesce(model = $model, $model is null) and coalesce(endpoint = $endpoint, $endpoint is null)
 ),
 counted as (
     select endpoint, seen_by, count(*) filter (where is_cancelled) as n, count(*) as all_count, median(ms) filter (where is_cancelled) as median_ms,
-        max(same_second) filter (where is_cancelled and ms >= 1000) as most, arg_max(floor(ms / 1000), same_second) filter (where is_cancelled and ms >= 1000) as second_s,
         string_agg(distinct code, ', ' order by code) filter (where is_cancelled) as codes, max(ts_end) filter (where is_cancelled) as last_ts
     from chosen
     group by endpoint, seen_by
+),
+seconds as (
+    select endpoint, seen_by, second_s, count(*) as same_second, row_number() over (partition by endpoint, seen_by order by count(*) desc, second_s) as place
+    from chosen where second_s is not null
+    group by endpoint, seen_by, second_s
 )
-select endpoint, seen_by, n as cancelled_count, all_count, n / cast(all_count as double) as share, cast(median_ms * 1000 as bigint) as median_us,
-    case when most >= 3 and most * 3 >= n then cast(second_s * 1000000 as bigint) end as timeout_us, case when most >= 3 and most * 3 >= n then most end as timeout_count, codes, last_ts
-from counted
-where n > 0
-order by cancelled_count desc, endpoint, seen_by
+select c.endpoint, c.seen_by, c.n as cancelled_count, c.all_count, c.n / cast(c.all_count as double) as share, cast(c.median_ms * 1000 as bigint) as median_us,
+    cast(s.second_s * 1000000 as bigint) as timeout_us, s.same_second as timeout_count, c.codes, c.last_ts
+from counted as c
+left join seconds as s on s.endpoint is not distinct from c.endpoint and s.seen_by = c.seen_by and s.place = 1 and s.same_second >= 3 and s.same_second * 3 >= c.n
+where c.n > 0
+order by cancelled_count desc, c.endpoint, c.seen_by

@@ -23,35 +23,38 @@
 -- ]
 -- ---
 with asked as (
-    select r.surface as seen_at, r.endpoint, r.model, r.status, r.code, r.ts_end as ts, e.retry_after_s, e.maintenance_until, s.host
+    select r.surface as seen_at, r.endpoint, r.model, r.status, r.code, r.ts_end as ts, r.event_id, null as retry_after_s, null as maintenance_until, s.host
     from requests as r
-    left join requests as o on o.request_id = r.answered_by
-    left join errors as e on e.event_id = r.event_id
     left join server_sessions as s on s.session_id = r.session_id
-    where not r.is_poll and o.request_id is null
+    where not r.is_poll and r.answered_by is null
     union all
-    select 'client', c.endpoint, c.model, c.http_status, c.code, c.ts_end, cast(c.retry_after_s as bigint), cast(c.maintenance_until as varchar), c.host
+    select 'client', c.endpoint, c.model, c.http_status, c.code, c.ts_end, null, cast(c.retry_after_s as bigint), cast(c.maintenance_until as varchar), c.host
     from calls as c
     where c.request_id is null and not exists (
         select 1 from requests as g
         where g.surface = 'gateway' and g.endpoint = c.endpoint and g.status = c.http_status and g.ts_end between c.ts_end - interval '2' second and c.ts_end + interval '1' second)
 ),
-judged as (  -- a 503 of a gateway without a channel for the model is no load: the cause decides, not the status
-    select a.*, date_trunc('hour', a.ts at time zone 'UTC') at time zone 'UTC' as hour, c.category = 'overload' as is_away, count(*) over (partition by a.seen_at, a.endpoint, a.model) as request_count
-    from asked as a left join causes as c on c.code = a.code
-    where coalesce(a.ts >= $since, $since is null) and coalesce(a.ts < $until, $until is null) and coalesce(a.host = $host, $host is null)
-      and coalesce(a.model = $model, $model is null) and coalesce(a.endpoint = $endpoint, $endpoint is null)
+chosen as (
+    select * from asked
+    where coalesce(ts >= $since, $since is null) and coalesce(ts < $until, $until is null) and coalesce(host = $host, $host is null)
+      and coalesce(model = $model, $model is null) and coalesce(endpoint = $endpoint, $endpoint is null)
 ),
-hours as (
-    select seen_at, endpoint, model, status, code, hour, count(*) as n, any_value(request_count) as request_count, max(retry_after_s) as retry_after_s,
-        max(maintenance_until) as maintenance_until, min(ts) as first_ts, max(ts) as last_ts
-    from judged where is_away and coalesce(code = $code, $code is null)
-    group by seen_at, endpoint, model, status, code, hour
+hours as (  -- a 503 of a gateway without a channel for the model is no load: the cause decides, not the status
+    select h.*, a.request_count
+    from (
+        select t.seen_at, t.endpoint, t.model, t.status, t.code, date_trunc('hour', t.ts at time zone 'UTC') at time zone 'UTC' as hour, c.remedy, count(*) as n,
+            max(coalesce(t.retry_after_s, e.retry_after_s)) as retry_after_s, max(coalesce(t.maintenance_until, e.maintenance_until)) as maintenance_until, min(t.ts) as first_ts, max(t.ts) as last_ts
+        from chosen as t inner join causes as c on c.code = t.code and c.category = 'overload' and coalesce(c.code = $code, $code is null)
+        left join errors as e on e.event_id = t.event_id
+        group by t.seen_at, t.endpoint, t.model, t.status, t.code, 6, c.remedy
+    ) as h
+    inner join (select seen_at, endpoint, model, count(*) as request_count from chosen group by seen_at, endpoint, model) as a
+        on a.seen_at = h.seen_at and a.endpoint is not distinct from h.endpoint and a.model is not distinct from h.model
 )
-select h.seen_at, h.endpoint, h.model, h.status, h.code, cast(sum(h.n) as bigint) as turned_away_count, any_value(h.request_count) as request_count,
-    case when any_value(h.request_count) >= $min_count then cast(sum(h.n) as double) / any_value(h.request_count) end as share,
-    max_by(h.hour, row(h.n, -epoch(h.hour))) as worst_ts, max(h.n) as worst_count, max(h.retry_after_s) as retry_after_s, max(h.maintenance_until) as maintenance_until,
-    min(h.first_ts) as first_ts, max(h.last_ts) as last_ts, any_value(split_part(c.remedy, '. ', 1)) as remedy
-from hours as h left join causes as c on c.code = h.code
-group by h.seen_at, h.endpoint, h.model, h.status, h.code
-order by turned_away_count desc, h.seen_at, h.endpoint nulls last, h.model nulls last, h.status nulls last, h.code
+select seen_at, endpoint, model, status, code, cast(sum(n) as bigint) as turned_away_count, cast(any_value(request_count) as bigint) as request_count,
+    case when any_value(request_count) >= $min_count then cast(sum(n) as double) / any_value(request_count) end as share,
+    max_by(hour, row(n, -epoch(hour))) as worst_ts, max(n) as worst_count, max(retry_after_s) as retry_after_s, max(maintenance_until) as maintenance_until,
+    min(first_ts) as first_ts, max(last_ts) as last_ts, any_value(split_part(remedy, '. ', 1)) as remedy
+from hours
+group by seen_at, endpoint, model, status, code
+order by turned_away_count desc, seen_at, endpoint nulls last, model nulls last, status nulls last, code

@@ -9,6 +9,7 @@
 --   {name = "incident_count", type = "bigint", meaning = "Failures of severity error or critical"},
 --   {name = "request_count", type = "bigint", meaning = "Requests they took with them"},
 --   {name = "suspected_count", type = "bigint", meaning = "Streams logged as 200 although their runner died"},
+--   {name = "first_ts", type = "timestamptz", meaning = "First seen in the period"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last seen"},
 --   {name = "models", type = "varchar[]", meaning = "Models they name"},
 --   {name = "severity", type = "varchar", meaning = "Worst severity"},
@@ -42,14 +43,14 @@ named as (
 ),
 counted as (
     select f.code, count(*) as incident_count, sum(f.request_count) as request_count, sum(u.suspected_count) as suspected_count,
-        max(f.last_ts) as last_ts, case when count(distinct e.remedy) = 1 and count(e.remedy) = count(*) then max(e.remedy) end as remedy, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
+        min(f.first_ts) as first_ts, max(f.last_ts) as last_ts, case when count(distinct e.remedy) = 1 and count(e.remedy) = count(*) then max(e.remedy) end as remedy, max(case f.severity when 'critical' then 2 else 1 end) as worst, count(*) over () as code_count
     from failures as f
     left join suspects as u on u.incident_id = f.incident_id
     left join errors as e on e.event_id = f.root_event_id
     group by f.code
 )
 select t.code, t.incident_count, cast(t.request_count as bigint) as request_count,
-    cast(coalesce(t.suspected_count, 0) as bigint) as suspected_count, t.last_ts, m.models,
+    cast(coalesce(t.suspected_count, 0) as bigint) as suspected_count, t.first_ts, t.last_ts, m.models,
     case t.worst when 2 then 'critical' else 'error' end as severity, c.title, coalesce(t.remedy, c.remedy) as remedy, t.code_count
 from counted as t
 left join causes as c on c.code = t.code

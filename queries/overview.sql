@@ -2,7 +2,7 @@
 -- name     = "overview"
 -- title    = "Overview"
 -- question = "What fails, how often, is it getting worse, and what should be done first?"
--- parts    = ["overview-failing", "overview-rates", "coverage"]
+-- parts    = ["overview-failing", "overview-rates", "overview-trend", "coverage"]
 -- common   = ["since", "until", "host", "tz", "min_count"]
 -- columns  = [
 --   {name = "hosts", type = "varchar[]", meaning = "Hosts in the store"},

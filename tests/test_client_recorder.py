@@ -386,7 +386,7 @@ def test_memory_is_bounded() -> None:
         watch.answered(200, {"content-type": "application/x-ndjson"})
         for _ in range(50):
             watch.feed(piece, 0.0, 0.0)
-        kept = len(watch._rest) + len(watch._body) + sum(map(len, [*watch._tail, *watch._pieces]))
+        kept = len(watch._rest) + len(watch._body) + sum(map(len, [*watch._tail, *watch.pieces]))
         assert kept <= 10 * PIECE + BODY
         watch.end()
 

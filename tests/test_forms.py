@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -226,6 +227,12 @@ def kept(lines: Iterable[str], form: Form) -> Lines:
     """The lines as far as a form can carry them."""
     lines = [line.rstrip() for line in lines if line.strip()] if "blanks" in form.drops else list(lines)
     return [line for line in lines if not line.startswith((" ", "\t"))] if "indent" in form.drops else lines
+
+
+@pytest.fixture(autouse=True)
+def _spool_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is spooled here goes with the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def opened(data: str | bytes) -> sources.Source:

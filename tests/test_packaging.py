@@ -47,11 +47,13 @@ def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
 
 
 def test_the_wheel_holds_its_data(wheel: Path) -> None:
-    """Rules, formats, reports, migrations, derivations, the taxonomy and the mark for type checkers."""
+    """Rules, formats, reports, migrations, derivations, pages, the taxonomy and the mark for type checkers."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     data = [
-        path for path in (ROOT / "erranalytics").rglob("*") if path.suffix in {".py", ".toml", ".sql", ".csv", ".txt"}
+        path
+        for path in (ROOT / "erranalytics").rglob("*")
+        if path.suffix in {".py", ".toml", ".sql", ".csv", ".txt", ".html", ".css", ".js"}
     ]
     wanted = {str(path.relative_to(ROOT)) for path in data}
     wanted |= {f"erranalytics/queries/{path.name}" for path in (ROOT / "queries").glob("*.sql")}

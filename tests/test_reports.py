@@ -296,7 +296,7 @@ def test_list_hides_parts() -> None:
     """``report --list`` names what a person asks for; the parts of the overview are not among it."""
     listed = catalogue.describe()
     assert [one["name"] for one in listed] == sorted(
-        name for name in NAMES if not name.startswith(("overview-", "cov"))
+        name for name in NAMES if not name.startswith(("overview-", "page", "cov", "oom-changes"))
     )
     assert set(listed[0]) == {"name", "title", "question", "parameters", "columns"}
     assert json.loads(json.dumps(listed)) == listed
@@ -458,7 +458,7 @@ def test_oom_incident_says_what_was_missing(rows: Rows) -> None:
     assert (row["device"], row["layers"], row["model"]) == ("CUDA0", "65/65", "qwen3:32b")
     assert row["needed_bytes"] == 23 * 2**30
     assert row["missing_bytes"] == row["needed_bytes"] - row["free_bytes"] == pytest.approx(3.4 * 2**30, rel=1e-6)
-    assert row["note"] is None
+    assert (row["would_fit_with"], row["note"]) == (None, "missing: the sizes of weights and KV cache")
 
 
 def test_oom_incident_names_the_number_that_is_missing(rows: Rows) -> None:
@@ -528,7 +528,8 @@ def test_notes_tell_what_could_not_be_seen(store: duckdb.DuckDBPyConnection) -> 
 def test_overview_runs_with_its_parts(store: duckdb.DuckDBPyConnection) -> None:
     """Without a name: the overview, and what it is made of, each with the same parameters."""
     found = reports.answer(connection=store, params={"since": "-7d", "min_count": 1}, now=NOW)
-    assert [one.name for one in found] == ["overview", "overview-failing", "overview-rates", "coverage"]
+    parts = ["overview-failing", "overview-rates", "overview-trend", "coverage"]
+    assert [one.name for one in found] == ["overview", *parts]
     assert found[2].params["min_count"] == 1
 
 
@@ -546,7 +547,7 @@ def test_bad_sql_is_a_mistake_of_the_user(bare: duckdb.DuckDBPyConnection) -> No
         reports.query("select * from evnts", connection=bare)
 
 
-# --- times and gates --------------------------------------------------------------------------------------------
+# --- times ------------------------------------------------------------------------------------------------------
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -579,47 +580,3 @@ def test_what_is_no_time(text: str) -> None:
     """Everything else is refused with the forms."""
     with pytest.raises(UsageError, match="is not a time"):
         reports.parse_when(text, now=NOW, tz=BERLIN)
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("severity>=error", True),
-        ("severity > critical", False),
-        ("severity=critical", True),
-        ("code=MEM014", True),
-        ("code=MEM001", False),
-        ("category=memory", True),
-        ("category=disk", False),
-        ("incidents>=6", True),
-        ("incidents>6", False),
-        ("requests > 10", True),
-        ("failure_rate>0.05", True),
-        ("failure_rate>12.9%", False),
-        ("stream_failure_rate>=13%", True),
-    ],
-)
-def test_gate(expression: str, expected: bool, store: duckdb.DuckDBPyConnection) -> None:
-    """Roots of incidents are findings, their echoes are not."""
-    assert reports.gate(expression, connection=store) is expected
-
-
-def test_gate_does_not_judge_too_few(store: duckdb.DuckDBPyConnection) -> None:
-    """A rate below ``min_count`` is no finding."""
-    assert not reports.gate("failure_rate>0", connection=store, params={"min_count": 1000})
-
-
-def test_gate_keeps_to_the_period(store: duckdb.DuckDBPyConnection) -> None:
-    """What lies before ``since`` is not found."""
-    assert not reports.gate("category=memory", connection=store, params={"since": NOW - timedelta(days=1)})
-
-
-@pytest.mark.parametrize(
-    "expression",
-    ["", "severity", "severity>=eror", "sevrity>=error", "incidents>=many", "code>MEM001", "a=1 or b=2", "rate>5%%"],
-)
-def test_bad_gate_shows_the_grammar(expression: str, bare: duckdb.DuckDBPyConnection) -> None:
-    """Whatever is wrong, the hint is the whole grammar."""
-    with pytest.raises(UsageError) as caught:
-        reports.gate(expression, connection=bare)
-    assert caught.value.hint == reports.GATE_GRAMMAR

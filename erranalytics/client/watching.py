@@ -54,7 +54,7 @@ class Watch:
         self._request, self._write = request, write
         self._process = os.getpid()
         self._attrs: dict[str, Any] = {}
-        self._count, self._longest = 0, 0.0
+        self._count, self.longest = 0, 0.0
         self._first: float | None = None
         self._rest = b""
         self._tail: deque[bytes] = deque(maxlen=TAIL)
@@ -62,12 +62,12 @@ class Watch:
         self._error: Any = None
         # How the pieces of the answer are told apart: by events, by lines, or not at all.
         self._is_events, self._is_lines, self._is_untold = False, False, False
-        self._pieces: list[bytes] = []
-        self._together = 1
+        self.pieces: list[bytes] = []
+        self.together = 1
         self._unpack: Callable[[bytes], bytes] | None = None
         self._is_opaque = False
         self._started_at = time.time()
-        self._started = self._last = clock()
+        self._started = self.last = clock()
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
@@ -106,27 +106,28 @@ class Watch:
 
     def feed(self, piece: bytes, waited: float, now: float) -> None:
         """A piece of the answer came at ``now`` after a wait of so many seconds."""
+        self.last = now
+        self.longest = max(self.longest, waited)
+        self.pieces.append(piece)
+        # Pieces are looked at together: that costs a fraction of looking at each.
+        if len(self.pieces) >= self.together or len(piece) > LARGE:
+            self.look()
+
+    def look(self) -> None:
+        """Look at the pieces that came since the last time."""
         try:
-            self._last = now
-            if waited > self._longest:  # noqa: PLR1730 - a call of max would cost a tenth of all this
-                self._longest = waited
-            pieces = self._pieces
-            pieces.append(piece)
-            # Pieces are looked at together: that costs a fraction of looking at each.
-            if len(pieces) >= self._together or len(piece) > LARGE:
-                self._look()
+            self._look()
         except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
             self._is_opaque, self._unpack = True, None
-            self._pieces.clear()
+            self.pieces.clear()
 
     def _look(self) -> None:
-        """Look at the pieces that came since the last time."""
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        data = b"".join(self.pieces)
+        self.pieces.clear()
         if self._first is None and data:
             # Until here was the wait for the first byte, which is no gap.
-            self._first, self._longest = self._last, 0.0
-            self._together = TOGETHER
+            self._first, self.longest = self.last, 0.0
+            self.together = TOGETHER
         if self._unpack is not None:
             data = self._unpack(data)
         if self._is_lines or self._is_events:
@@ -205,7 +206,7 @@ class Watch:
         self.is_finished = True
         ended = clock()
         try:
-            if self._pieces:
+            if self.pieces:
                 self._look()
         except Exception:  # noqa: BLE001 - what cannot be read cannot be judged
             self._is_opaque = True
@@ -216,7 +217,7 @@ class Watch:
         finally:
             self._request, self._body, self._rest = b"", bytearray(), b""
             self._tail.clear()
-            self._pieces.clear()
+            self.pieces.clear()
 
     def _found(self) -> judging.Findings:
         if self._is_events or self._is_lines:
@@ -266,8 +267,8 @@ class Watch:
         )
         if found.finish_reason:
             self._attrs["finish_reason"] = found.finish_reason
-        if is_pieces and self._longest:
-            self._attrs["longest_gap_ms"] = _ms(self._longest)
+        if is_pieces and self.longest:
+            self._attrs["longest_gap_ms"] = _ms(self.longest)
         record = {
             **self.facts,
             "ts_start": stamp(self._started_at),
@@ -279,7 +280,7 @@ class Watch:
             "outcome": word,
             "first_chunk_ms": None if self._first is None else _ms(self._first - self._started),
             "chunk_count": self._count if is_pieces else None,
-            "last_chunk_gap_ms": None if self._first is None else _ms(ended - self._last),
+            "last_chunk_gap_ms": None if self._first is None else _ms(ended - self.last),
             "done_seen": found.mark,
         }
         record.update(self._fault_fields(found, fault))
@@ -309,7 +310,8 @@ class Watch:
 
 def passing(inner: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
     """The pieces of an answer as they come, each shown to the watch on its way to the program."""
-    step, feed = inner.__next__, watch.feed
+    # Does what ``Watch.feed`` does, without a call for each piece: that would cost as much as all the rest.
+    step, pieces, together, longest = inner.__next__, watch.pieces, 1, 0.0
     while True:
         asked = clock()
         try:
@@ -320,8 +322,13 @@ def passing(inner: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
         except BaseException as fault:
             watch.fail(fault)
             raise
-        now = clock()
-        feed(piece, now - asked, now)
+        watch.last = now = clock()
+        if now - asked > longest:
+            watch.longest = longest = now - asked
+        pieces.append(piece)
+        if len(pieces) >= together or len(piece) > LARGE:
+            watch.look()
+            together, longest = watch.together, watch.longest
         yield piece
 
 

@@ -3,6 +3,9 @@
 --
 -- All that is told of an attempt stands between its start, or shortly before it, and the next start of the run: so what was
 -- derived of the attempts before the last one stays as it is when a log grows.
+delete from load_buffers
+where load_seq in (select load_seq from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id'));
+
 delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
 -- Up to v0.1.31 the name of a file has a colon (server/modelpath.go@v0.1.31).

@@ -20,7 +20,7 @@ before as (
     select w.event_id, a.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
     from bounded as a
     inner join load_windows as w on w.session_id = a.session_id and w.event_id < a.load_seq and w.event_id >= a.load_seq - 20
-    where w.kind in ('estimate', 'free') and w.event_id > a.before_id
+    where w.kind in ('estimate', 'free', 'facts') and w.event_id > a.before_id
 ),
 told as (
     select * from inside
@@ -42,7 +42,7 @@ window so_far as (partition by load_seq order by event_id rows between unbounded
 
 -- Sizes, each from the line that is nearest to the truth: buffers of the runner, sums of the runners of 2023 (llama.cpp
 -- b1180: "MB" of 1024 KB), the layout of Ollama's engine, the estimate of the scheduler.
-create or replace temp table load_sizes as
+create or replace temp table load_lasts as
 with parsed as (
     select
         load_seq, event_id, pass_no, component,
@@ -77,28 +77,46 @@ with parsed as (
         unnest([attrs ->> '$."memory.weights.total"', coalesce(attrs ->> '$."memory.required.kv"', attrs ->> '$.kv'), coalesce(attrs ->> '$."memory.graph.full"', attrs ->> '$.fulloffload')]), 4
     from load_told
     where kind = 'estimate'
+)
+select * from parsed
+where what is not null and size_text <> ''
+-- What is laid out or tried again counts once, as it came out last. The cache of a model with a window is two caches on
+-- one device, and both count.
+qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, place, what = 'free', case when place = 1 then what end))
+    and (
+        (place = 1 and what <> 'graph')
+        or event_id = max(event_id) over (partition by load_seq, place, what, component, device)
+    );
+
+create or replace temp table load_sizes as
+with sums as (
+    select load_seq, what, place, sum(size_bytes(size_text))::bigint as bytes, bool_or(place = 1 and device like '%$_Mapped' escape '$') as is_mapped
+    from load_lasts
+    group by load_seq, what, place
 ),
-lasts as (
-    select * from parsed
-    where what is not null and size_text <> ''
-    -- What is laid out or tried again counts once, as it came out last. The cache of a model with a window is two caches on
-    -- one device, and both count.
-    qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, place, what = 'free', case when place = 1 then what end))
-        and (
-            (place = 1 and what <> 'graph')
-            or event_id = max(event_id) over (partition by load_seq, place, what, component, device)
-        )
-),
-sums as (select load_seq, what, place, sum(size_bytes(size_text))::bigint as bytes from lasts group by load_seq, what, place)
+ranked as (
+    select
+        load_seq, what, bytes,
+        -- A part of the file that is mapped for the host may span what the devices hold: then a layout tells better.
+        case when is_mapped and bytes > 1.1 * min(bytes) over (partition by load_seq, what) then 6 else place end as place
+    from sums
+    where bytes is not null
+)
 select
     load_seq,
     arg_min(bytes, place) filter (where what = 'weights') as weights_bytes,
     arg_min(bytes, place) filter (where what = 'kv') as kv_bytes,
     arg_min(bytes, place) filter (where what = 'graph') as graph_bytes,
     arg_min(bytes, place) filter (where what = 'free') as free_bytes
-from sums
-where bytes is not null
+from ranked
 group by load_seq;
+
+insert into load_buffers by name
+select load_seq, event_id, device, what as purpose, size_bytes(size_text) as byte_count, case place when 3 then 'layout' else 'runner' end as source
+from load_lasts
+where what <> 'free' and place in (1, 3) and device <> '' and size_bytes(size_text) > 0
+    and load_seq in (select load_seq from load_ends where load_seq >= getvariable('since_id') union all select load_seq from load_refusals)
+order by load_seq, event_id;
 
 create or replace temp table load_facts as
 select

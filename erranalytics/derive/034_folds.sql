@@ -50,17 +50,39 @@ reasoned as (
 -- A program says several times that a call failed, and tries again at once; where its log tells no time, lines that
 -- stand together belong together. What it says in the second of a fault in the same log is an echo of that.
 clients as (
-    select p.event_id, p.session_id, p.ts, p.settled_id, s.first_ts < s.last_ts as is_dated,
+    select p.event_id, p.session_id, p.ts, p.settled_id, r.fingerprint, r.message, s.first_ts < s.last_ts as is_dated,
         coalesce(case when s.first_ts < s.last_ts then p.ts - lag(p.ts) over w > interval 3 second else p.event_id - lag(p.event_id) over w > 3 end, true)
         -- A request behind what was said of the one before is another call.
-        or (p.is_wire and not lag(p.is_wire) over w) as is_new
-    from problems as p inner join sources as s using (source_id)
+        or (p.is_wire and not lag(p.is_wire) over w) as is_apart,
+        -- An operation of the Go client and a command of curl are one call each; a record with its whole exception tells of one.
+        e.format in ('go-client', 'curl-call', 'curl-trying') as is_call,
+        coalesce(regexp_matches(e.attrs, 'Traceback \(most recent|(?:"|\\n|\\t) *at \S|Caused by: '), false) as is_whole
+    from problems as p
+    inner join sources as s using (source_id)
+    inner join errors as r on r.event_id = p.event_id
+    inner join events as e on e.event_id = p.event_id
     where p.role = 'client'
     window w as (partition by p.session_id order by p.event_id)
 ),
+client_bursts as (
+    select *, sum(is_apart::int) over (partition by session_id order by event_id) as burst_no from clients
+),
+tellings as (
+    select *,
+        last_value(case when is_whole then {'ts': ts, 'message': message, 'fingerprint': fingerprint} end ignore nulls)
+            over (partition by session_id, burst_no order by event_id rows between unbounded preceding and 1 preceding) as whole_before
+    from client_bursts
+),
+-- One failure is told whole twice only by two statements, at once, in the same words.
+told_apart as (
+    select * exclude (whole_before, is_apart),
+        is_apart or is_call or coalesce(is_whole and not (message = whole_before.message and fingerprint <> whole_before.fingerprint and ts - whole_before.ts <= interval 100 millisecond), false)
+            and whole_before is not null as is_new
+    from tellings
+),
 calls as (
     select *, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id order by event_id) as call_id
-    from clients
+    from told_apart
 ),
 echoes as (
     select c.call_id, any_value(i.incident_id) as incident_id

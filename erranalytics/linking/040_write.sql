@@ -31,15 +31,30 @@ from calls as c
 where c.request_id = requests.request_id and c.model is not null and (c.ts_start >= getvariable('link_from') or requests.session_id in (select session_id from scope))
     and coalesce(requests.model_source, '') <> 'body_file' and (requests.model is distinct from c.model or requests.model_source is distinct from 'client');
 
--- The failure a client saw is the one of its access line, else the death that cut its stream.
+-- Where the server answers 200 and tells the failure inside, it may log the cause right before that line. A client whose
+-- stream just ends does not know it.
+create or replace temp table told_beside as
+select c.call_id, i.incident_id
+from calls as c
+inner join requests as r on r.request_id = c.request_id
+inner join incidents as i on i.session_id = r.session_id and i.root_event_id between r.event_id - 20 and r.event_id
+    and i.first_ts between r.ts_start - interval 1 second and r.ts_end + interval 1 second
+inner join causes as k on k.code = i.code
+where r.status < 400 and r.incident_id is null and r.suspected_by is null and c.outcome in ('failed', 'failed_mid_stream', 'truncated')
+    and i.request_count = 0 and i.sides <> 'client'
+    and (i.code = c.code or (c.cause in ('stream_missing_done', 'stream_truncated') and k.category in ('stream', 'output')))
+qualify row_number() over (partition by c.call_id order by i.root_event_id desc) = 1 and row_number() over (partition by i.incident_id order by r.event_id) = 1;
+
+-- The failure a client saw is the one of its access line, else the death that cut its stream, else the one told beside it.
 create or replace temp table united as
 with seen as (
-    select e.event_id, e.incident_id as old_id, coalesce(r.incident_id, i.incident_id) as incident_id,
+    select e.event_id, e.incident_id as old_id, coalesce(r.incident_id, i.incident_id, b.incident_id) as incident_id,
         r.session_id in (select session_id from scope) or e.session_id in (select session_id from scope) as is_near
     from calls as c
     inner join errors as e on e.event_id = c.event_id
     inner join requests as r on r.request_id = c.request_id
     left join incidents as i on i.root_event_id = r.suspected_by and c.outcome in ('failed_mid_stream', 'truncated')
+    left join told_beside as b on b.call_id = c.call_id
 )
 select event_id, old_id, incident_id
 from seen
