@@ -36,7 +36,7 @@ demo: $(VENV)/.installed ## ingest sample_logs into an embedded store and print 
 	@echo && echo "the store: $(DEMO_DB); more reports: $(BIN)/erranalytics report --list"
 
 test: $(VENV)/.installed-dev ## run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -232,8 +232,9 @@ def _judge_incidents(gate: Gate, result: Result) -> Verdict:
         return Verdict(failed=False)
     count = sum(found[one] for one in hits)
     kinds = ", ".join(f"{found[one]:,} {one}" for one in hits[:4]) + " …" * (len(hits) > 4)
-    of_all = f"of {sum(found.values()):,}"
-    return Verdict(failed=True, sentence=f"{gate.text}: {count:,} {of_all} {plural(count, 'incident')}: {kinds}")
+    total = sum(found.values())
+    told = f"{count:,} of {total:,} {plural(total, 'incident')}: {kinds}"
+    return Verdict(failed=True, sentence=f"{gate.text}: {told}")
 
 
 def _counted(gate: Gate, count: int, word: str) -> Verdict:

@@ -87,7 +87,8 @@ def test_the_commands_of_a_page_work(page: str, desk: dict[str, str]) -> None:
     assert blocks(page)
     for block in blocks(page):
         for command, shown in calls(block):
-            line = ["bash", "-o", "pipefail", "-c", DRY_RUN.get(command, command) + " 2>&1"]
+            # In braces, so that what any part of it says is seen.
+            line = ["bash", "-o", "pipefail", "-c", f"{{ {DRY_RUN.get(command, command)}\n}} 2>&1"]
             run = subprocess.run(line, cwd=desk["PWD"], env=desk, capture_output=True, text=True, check=False)
             assert run.returncode == 0, f"$ {command}\n{run.stdout}{run.stderr}"
             assert difference(shown, run.stdout) == "", f"$ {command}\n{run.stdout}"

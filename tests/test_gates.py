@@ -74,7 +74,7 @@ def test_a_gate_fails_when_it_holds(text: str, failed: bool, store: duckdb.DuckD
     ("text", "params", "sentence"),
     [
         ("severity>=error", {}, "severity>=error: 6 of 6 incidents: 5 error, 1 critical"),
-        ("severity>=critical", {}, "severity>=critical: 1 of 6 incident: 1 critical"),
+        ("severity>=critical", {}, "severity>=critical: 1 of 6 incidents: 1 critical"),
         ("code=MEM014", {"since": "-7d"}, "code=MEM014: 2 of 5 incidents: 2 MEM014"),
         ("category!=memory", {}, "category!=memory: 2 of 6 incidents: 1 overload, 1 runner"),
         ("incidents>=6", {}, "incidents>=6: 6 incidents"),
