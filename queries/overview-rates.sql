@@ -37,7 +37,7 @@ here as (select h.* from happenings as h left join server_sessions as s on s.ses
 counted as (
     select m.metric, m.place, coalesce(sum(t.n) filter (where t.what in ('bad', 'truncated') and not t.earlier), 0) as bad, coalesce(sum(t.n) filter (where t.what <> 'cancelled_by_client' and not t.earlier), 0) as n,
         case when any_value(b.first_ts) <= any_value(b.before) then coalesce(sum(t.n) filter (where t.what in ('bad', 'truncated') and t.earlier), 0) end as old_bad,
-        case when any_value(b.first_ts) <= any_value(b.before) then coalesce(sum(t.n) filter (where t.what <> 'cancelled_by_client' and t.earlier), 0) end as old_n, 3.841458820694124 as zz,
+        case when any_value(b.first_ts) <= any_value(b.before) then coalesce(sum(t.n) filter (where t.what <> 'cancelled_by_client' and t.earlier), 0) end as old_n,
         coalesce(sum(t.n) filter (where t.what in ('bad', 'truncated', 'completed') and not t.earlier), 0) as known, coalesce(sum(t.n) filter (where t.what = 'truncated' and not t.earlier), 0) as truncated,
         coalesce(sum(t.n) filter (where t.what = 'cancelled_by_client' and not t.earlier), 0) as cancelled, coalesce(sum(t.n) filter (where t.suspected and not t.earlier), 0) as suspected
     from (values ('requests_failed', 1), ('streams_failed', 2), ('oom_incidents', 3)) as m (metric, place)
@@ -49,8 +49,7 @@ rated as (
         (bad + old_bad) / cast(nullif(n + old_n, 0) as double) as pooled from counted
 ),
 placed as (  -- d: how many failures more than at the rate of both periods together, in standard errors
-    select *, (p + zz / (2 * n) - sqrt(zz * (p * (1 - p) / n + zz / (4 * n * n)))) / (1 + zz / n) as low,
-        (p + zz / (2 * n) + sqrt(zz * (p * (1 - p) / n + zz / (4 * n * n)))) / (1 + zz / n) as high,
+    select *, case when p is not null then wilson_low(bad, n) end as low, case when p is not null then wilson_high(bad, n) end as high,
         case when place = 3 then (bad - old_bad) / sqrt(nullif(bad + old_bad, 0)) else (p - q) / sqrt(nullif(pooled * (1 - pooled) * (1.0 / n + 1.0 / nullif(old_n, 0)), 0)) end as d from rated
 )
 select metric, cast(bad as bigint) as bad_count, cast(case when place < 3 then n end as bigint) as all_count, p as rate, low as rate_low, high as rate_high,

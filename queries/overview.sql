@@ -16,13 +16,7 @@
 --   {name = "critical_count", type = "bigint", meaning = "Failures of severity critical"},
 -- ]
 -- ---
-with logs as (
-    select count(*) as source_count, min(first_ts) as first_ts, max(last_ts) as last_ts,
-        array_agg(distinct host order by host) filter (where host is not null) as hosts
-    from sources
-    where coalesce(host = $host, $host is null)
-      and coalesce(last_ts >= $since, $since is null) and coalesce(first_ts < $until, $until is null)
-),
+with logs as (select * from logs_of($since, $until, $host)),
 runs as (
     select array_agg(version order by first_start, version) as versions
     from (

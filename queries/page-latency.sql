@@ -17,17 +17,7 @@
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
 -- help = "Width of a step; without it, as wide as the period needs"
 -- ---
-with period as (
-    select greatest(min(first_ts), $since) as first_ts, least(max(last_ts), cast($until as timestamptz) - interval '1' microsecond) as last_ts
-    from sources where coalesce(host = $host, true)
-),
-clock as (
-    -- Zones differ by quarters of an hour, and telling local time is dear: it is done once for a quarter (grain, seconds).
-    select first_ts, last_ts, w.width, case when w.width in ('minute', 'hour') then 'UTC' else $tz end as zone, case w.width when 'minute' then 60 else 900 end as grain
-    from period cross join (values ('minute', interval '2' hour), ('hour', interval '4' day), ('day', interval '120' day),
-        ('week', interval '900' day), ('month', interval '4000' day), ('year', interval '100000' day)) as w (width, up_to)
-    where coalesce(w.width = $width, $width is null and last_ts - first_ts < w.up_to) order by w.up_to limit 1
-),
+with clock as (select * from chart_clock($width, $tz, $since, $until, $host)),
 quarters as (
     select width, zone, begins, date_trunc(width, to_timestamp(begins) at time zone zone) as bucket
     from (

@@ -18,13 +18,7 @@
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
 -- help = "Width of a step in the charts; without it, as wide as the period needs"
 -- ---
-with logs as (
-    select count(*) as source_count, min(first_ts) as first_ts, max(last_ts) as last_ts,
-        array_agg(distinct host order by host) filter (where host is not null) as hosts
-    from sources
-    where coalesce(host = $host, $host is null)
-      and coalesce(last_ts >= $since, $since is null) and coalesce(first_ts < $until, $until is null)
-),
+with logs as (select * from logs_of($since, $until, $host)),
 records as (
     select cast(coalesce(sum(l.event_count), 0) as bigint) as event_count
     from loads as l inner join sources as s on s.source_id = l.source_id

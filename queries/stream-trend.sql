@@ -43,12 +43,11 @@ buckets as (
     from clock
 ),
 rated as (
-    select b.zone, b.bucket, c.streams, c.known, c.bad, c.cancelled, c.suspected, c.unseen, case when c.known >= greatest($min_count, 1) then c.bad / cast(c.known as double) end as p, cast(c.known as double) as n, 3.841458820694124 as zz
+    select b.zone, b.bucket, c.streams, c.known, c.bad, c.cancelled, c.suspected, c.unseen, case when c.known >= greatest($min_count, 1) then c.known end as n
     from buckets as b left join counted as c on c.bucket = b.bucket
 )
 select bucket at time zone zone as bucket, coalesce(streams, 0) as stream_count, coalesce(known, 0) as known_count, coalesce(bad, 0) as bad_count,
-    coalesce(cancelled, 0) as cancelled_count, coalesce(suspected, 0) as suspected_count, coalesce(unseen, 0) as not_observable_count, p as failure_rate,
-    greatest(0, (p + zz / (2 * n) - sqrt(zz * (p * (1 - p) / n + zz / (4 * n * n)))) / (1 + zz / n)) as rate_low,
-    least(1, (p + zz / (2 * n) + sqrt(zz * (p * (1 - p) / n + zz / (4 * n * n)))) / (1 + zz / n)) as rate_high
+    coalesce(cancelled, 0) as cancelled_count, coalesce(suspected, 0) as suspected_count, coalesce(unseen, 0) as not_observable_count, bad / cast(n as double) as failure_rate,
+    wilson_low(bad, n) as rate_low, wilson_high(bad, n) as rate_high
 from rated
 order by bucket

@@ -44,17 +44,14 @@ with counted as (
     group by grouping sets ((r.name), ())
 ),
 rated as (
-    select *, failed_count + truncated_count as bad_count, completed_count + failed_count + truncated_count as known_count,
-        case when completed_count + failed_count + truncated_count >= greatest($min_count, 1) then (failed_count + truncated_count) / cast(completed_count + failed_count + truncated_count as double) end as p,
-        cast(completed_count + failed_count + truncated_count as double) as n, 1.959963984540054 as z
-    from counted
+    select *, case when known_count >= greatest($min_count, 1) then known_count end as n
+    from (select *, failed_count + truncated_count as bad_count, completed_count + failed_count + truncated_count as known_count from counted) as c
 )
 select
     endpoint, stream_count, known_count, failed_count, truncated_count, cancelled_count, suspected_count, not_observable_count,
-    not_observable_count / cast(nullif(stream_count, 0) as double) as not_observable_share, bad_count, p as failure_rate,
-    case when p >= 0 then greatest(0, (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) end as rate_low,
-    case when p >= 0 then least(1, (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) end as rate_high,
+    not_observable_count / cast(nullif(stream_count, 0) as double) as not_observable_share, bad_count, bad_count / cast(n as double) as failure_rate,
+    wilson_low(bad_count, n) as rate_low, wilson_high(bad_count, n) as rate_high,
     bad_count / cast(nullif(stream_count - cancelled_count, 0) as double) as at_least,
-    case when p is null then 'too few' when completed_count = 0 then 'only failures are provable from a server log: read at_least' end as note
+    case when n is null then 'too few' when completed_count = 0 then 'only failures are provable from a server log: read at_least' end as note
 from rated
 order by endpoint = 'all', endpoint
