@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -22,6 +23,11 @@ GO_TIME = "%Y/%m/%d %H:%M:%S"
 _SLOG = r"time=(?P<own>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) level="
 _LOCAL = r"(?:\[GIN\] |[:|\"=] ?|^)(?P<date>\d{4}/\d\d/\d\d) (?:- )?(?P<time>\d\d:\d\d:\d\d) (?=\||\[Rec|\w+\.go:\d)"
 _OUTER = r"^(?:[^\W\d_]+ )?(?P<outer>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d|\S+ +\d{1,2} \d\d:\d\d:\d\d)\b"
+# A program that calls Ollama begins its lines with a date; lines before the first of them are about as old as it.
+_DATED = (
+    r"^(?:\[|\{\"(?:ts|time|timestamp|ts_start)\": ?\")?"
+    r"(?P<own>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,]\d+)?(?P<zone>Z|[+-]\d\d:\d\d)?\b"
+)
 _CPP = r"\btimestamp\\?\"?[=:](?P<unix>\d{10})\b"
 _UPTIME = r"^\[ *(?P<uptime>\d+\.\d+)[^\]]*\] "
 _LEAP_DAY = r"^ *(?P<month>\d?[^\W\d_]+)\.? 29 \d\d:\d\d:\d\d"
@@ -109,7 +115,21 @@ def first_clock(sample: str, *, mtime: datetime | None, default_tz: str, year: i
     elif any(timestamps.MONTHS.get(one.lower()) == "02" for one in re.findall(_LEAP_DAY, sample, re.MULTILINE)):
         leap = years.begin(_LEAP, near=near, ahead=timedelta(days=1))
         clock = replace(clock, near=leap, is_dated=True)
+    else:
+        clock = replace(clock, last_ts=_first_dated(sample, default_tz))
     return clock
+
+
+def _first_dated(sample: str, zone: str) -> datetime | None:
+    """The first date that begins a line, in UTC; one that names no zone is of this one."""
+    for found in re.finditer(_DATED, sample, re.MULTILINE):
+        try:
+            moment = datetime.fromisoformat(found["own"] + (found["zone"] or ""))
+            return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+        except (ValueError, OverflowError):
+            # A 31st of February, or a year out of reach.
+            continue
+    return None
 
 
 def _first_outer(sample: str) -> Zone:

@@ -119,6 +119,14 @@ CASES["a slog line has its zone, an access line takes it, a bare line inherits"]
     {},
     ["2026-01-01 00:00:00 slog", "2026-01-01 00:00:02 gin+offset", "2026-01-01 00:00:02 inherited"],
 )
+CASES["lines of a program before its first date are as old as that, not as the file"] = (
+    bare("Loading python/3.11", "2026-01-01 08:00:02,500 - app - ERROR - a", "Error: b"),
+    {"tz": "Europe/Berlin"},
+    ["2026-01-01 07:00:02 inherited", "2026-01-01 07:00:02 client", "2026-01-01 07:00:02 inherited"],
+)
+CASES["what only looks like a date is none"] = (
+    bare("Loading python/3.11", "2026-02-31 08:00:02 is no day"), {}, ["2026-06-01 00:00:00 file"] * 2,
+)  # fmt: skip
 CASES["an access line before the first slog line takes its zone"] = (
     bare(gin("2026-01-01 08:00:02"), slog("2026-01-01T08:00:05.000+08:00")),
     {},
