@@ -31,7 +31,7 @@ def overview_lines(results: Sequence[Result], *, now: datetime, width: int = 80)
         return ["Nothing here yet.", "  → journalctl -u ollama -o json | erranalytics ingest -"]
     lines = _health(head, zone=zone, width=width)
     failing = rows.get("overview-failing", [])[:SHOWN]
-    lines += ["", "Failing now" if failing else "Nothing fails."]
+    lines += ["", heading(failing)]
     for one in failing:
         lines += _failure(one, now=now, zone=zone, width=width)
     if failing and failing[0]["code_count"] > len(failing):
@@ -46,6 +46,13 @@ def overview_lines(results: Sequence[Result], *, now: datetime, width: int = 80)
         text = "; ".join(one["note"] for one in unseen.values())
         lines += ["", *wrap(printable(text), width, first="Not seen: ", later="  ")]
     return lines
+
+
+def heading(failing: Sequence[Mapping[str, Any]]) -> str:
+    """What stands above the rows of ``overview-failing``, which are warnings where nothing fails."""
+    if not failing:
+        return "Nothing fails."
+    return "Nothing fails; warned of" if failing[0]["severity"] == "warning" else "Failing now"
 
 
 def _health(head: Mapping[str, Any], *, zone: ZoneInfo, width: int) -> list[str]:

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from erranalytics import __version__, catalogue, charts
 from erranalytics.cells import NULL, is_number, label, plain, plural, printable, shown
-from erranalytics.overview import METRICS, glance, health, judged, rate_notes, whom
+from erranalytics.overview import METRICS, glance, heading, health, judged, rate_notes, whom
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,7 +58,7 @@ def write(results: Sequence[Result]) -> str:
     }
     if values["has_sources"] is False:
         values |= {"charts": [], "tables": [], "empty": []}
-    links = [("rates", "Rates"), ("failing", "Failing now")] if values["rates"] else []
+    links = [("rates", "Rates"), ("failing", values["failing_heading"].rstrip("."))] if values["rates"] else []
     links += [("charts", "Charts")] if values["charts"] else []
     values["links"] = links + [(one["name"], one["link"]) for one in values["tables"]]
     style, script = _asset("style.css"), _asset("script.js")
@@ -129,7 +129,7 @@ def _head(found: Mapping[str, Result], about: Mapping[str, Any], tables: Sequenc
         titles = [one.title or one.name for one in tables]
         headline = titles[0] if len(titles) == 1 else "What Ollama's logs say"
         title, lines = headline, [_period(about, found[ABOUT].tz)] if about else []
-        bare: dict[str, Any] = {"rates": [], "glance": [], "failing": [], "failing_more": ""}
+        bare: dict[str, Any] = {"rates": [], "glance": [], "failing": [], "failing_heading": "", "failing_more": ""}
         bare |= {"is_overview": False, "hint": ""}
         return bare | {"headline": headline, "title": title, "lines": lines, "state": "plain", "has_sources": None}
     result = found["overview"]
@@ -153,6 +153,7 @@ def _head(found: Mapping[str, Result], about: Mapping[str, Any], tables: Sequenc
             zone=zone,
         ),
         "failing": [_card(one, zone) for one in failing],
+        "failing_heading": heading(failing),
         "failing_more": f"and {more:,} more {plural(more, 'kind')}" if more else "",
         "failing_command": "" if "error-frequency" in found else _command("error-frequency", result),
     }

@@ -11,18 +11,18 @@
 -- ]
 -- ---
 with seen as (
-    select
-        count(*) filter (where format = 'unknown') as unknown_count, count(*) as event_count,
-        count(*) filter (where ts is null) as undated_count
+    select count(*) filter (where format = 'unknown') as unknown_count, count(*) as event_count,
+        count(*) filter (where ts is null) as undated_count, count(*) filter (where ts_source = 'file') as file_count
     from events
     where coalesce(ts >= $since, true) and coalesce(ts < $until, true) and coalesce(host = $host, $host is null)
 ),
 blind as (
-    select 'unknown' as topic, unknown_count as amount, 1 as place,
-        'records of no known shape: ' as note, ' of ' || event_count as more
+    select 'unknown' as topic, unknown_count as amount, 1 as place, 'records of no known shape: ' as note, ' of ' || event_count as more
     from seen
     union all
     select 'undated', undated_count, 3, 'records without a time, in no period or trend: ', '' from seen
+    union all
+    select 'file_times', file_count, 3, 'records of logs that tell no time, which have that of their file: ', '' from seen
     union all
     select 'rejects', coalesce(sum(r.line_count), 0), 2, 'lines that could not be read: ', ''
     from rejects as r inner join sources as s on s.source_id = r.source_id
@@ -47,7 +47,7 @@ blind as (
     select 'sessions', count(*), 7, 'stretches of log without a start of the server (version and settings unknown): ', ''
     from server_sessions
     where ts_start is null and coalesce(ts_end >= $since, $since is null) and coalesce(host = $host, $host is null)
-      and session_id in (select session_id from events where format not in ('client-json', 'client-text', 'client-note', 'nginx-access', 'nginx-error', 'gateway-json', 'gateway-gin', 'gateway-log', 'litellm-log', 'foreign', 'unknown'))
+      and session_id in (select session_id from events where not regexp_matches(format, '^(?:client|curl|gateway|nginx)-|^(?:go-client|node-start|litellm-log|foreign|unknown)$'))
     union all
     select 'gaps', count(*), 8, 'stretches of the journal that were vacuumed before they were read: ',
         ' (' || string_agg(strftime(from_ts, '%Y-%m-%d %H:%M') || ' to ' || strftime(to_ts, '%Y-%m-%d %H:%M'), ', ' order by from_ts) || ' UTC)'
@@ -57,4 +57,4 @@ blind as (
 select topic, cast(amount as bigint) as amount, note || amount || more as note
 from blind
 where amount > 0
-order by place
+order by place, topic

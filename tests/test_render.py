@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+import erranalytics as ea
 from erranalytics import cells, diagnostics, errors, render, reports
 from erranalytics.errors import ErranalyticsError, ReportError, StoreError, UsageError
 from erranalytics.overview import overview_lines
@@ -287,6 +288,25 @@ def test_overview_without_failures() -> None:
     lines = overview_lines(parts, now=NOW)
     assert "18,220 inference requests · no failures" in lines
     assert "Nothing fails." in lines
+
+
+def test_overview_of_warnings_alone_shows_them(tmp_path: Path) -> None:
+    """A model half on the GPU is no failure, but it is why somebody looks; a failure comes before any warning."""
+    partly = 'time=2026-01-05T10:00:01.000Z level=INFO source=memory.go:356 msg="offload to cuda" layers.requested=-1 layers.model=33 layers.offload=20 memory.available="[4.0 GiB]" memory.required.full="6.0 GiB"\n'
+    failed = 'time=2026-01-05T10:00:02.000Z level=ERROR source=server.go:1 msg="listen tcp 127.0.0.1:11434: bind: address already in use"\n'
+    for log, first, code in (
+        (partly, "Nothing fails; warned of", "MEM027"),
+        (partly + failed, "Failing now", "SVC001"),
+    ):
+        db, source = tmp_path / f"{code}.duckdb", tmp_path / f"{code}.log"
+        source.write_text(log, encoding="utf-8")
+        ea.ingest([source], db=db)
+        connection = ea.connect(db)
+        lines = overview_lines(reports.answer(connection=connection), now=NOW)
+        connection.close()
+        at = lines.index(first)
+        assert lines[at + 1].split()[0] == code
+        assert sum("MEM027" in line for line in lines) == (code == "MEM027")
 
 
 # --- standard error ---------------------------------------------------------------------------------------------
