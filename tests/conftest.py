@@ -1,10 +1,15 @@
-"""Shared fixtures."""
+"""Shared fixtures: the folders, and stores that tests of several modules read and none writes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import duckdb
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,3 +27,41 @@ def shared() -> Path:
     if not (folder / "corpus").is_dir():
         pytest.skip("needs the reference folder ../shared, which is not part of the repository")
     return folder
+
+
+@pytest.fixture(scope="session", params=[1, 2])
+def busy(request: pytest.FixtureRequest) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store of chance."""
+    from report_stores import busy_store
+
+    connection = busy_store(request.param)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store of real logs of a server and what a client recorded of its calls."""
+    from report_stores import real_store
+
+    connection = real_store(tmp_path_factory.mktemp("groups"))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store whose log, host and models are written by an enemy, and real logs beside it."""
+    from page_reader import hostile_store
+
+    connection = hostile_store(tmp_path_factory.mktemp("hostile"))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def pages(hostile: duckdb.DuckDBPyConnection) -> list[str]:
+    """What that store makes: the whole page, and one of reports that quote the log."""
+    from page_reader import drawn
+
+    return [drawn([], hostile), drawn(["incidents", "unknown-errors", "error-frequency", "oom-incidents"], hostile)]

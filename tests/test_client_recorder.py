@@ -1,32 +1,25 @@
-"""The recorder of ``erranalytics.client``: blocks, wrapped clients, retries, endings, files, and that it never disturbs."""
+"""The recorder of ``erranalytics.client``: which calls it records, with which names, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import gzip
-import json
 import logging
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wire.server import FAILURE, FLAKY, WireServer
+from recorded_calls import ask, recorded, stream
+from wire.server import FLAKY, WireServer
 
-from erranalytics import callrecords
-from erranalytics.client import Recorder, hooks, record, wrap
-from erranalytics.client import recorder as recorders
-from erranalytics.client.masking import Words, error_body, masked
-from erranalytics.client.watching import BODY, PIECE, Watch
-from erranalytics.client.writing import Lines
+from erranalytics.client import Recorder, record, wrap
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -38,30 +31,18 @@ def server() -> Iterator[WireServer]:
 
 
 @pytest.fixture
-def calls(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Reads the records written so far; every one of them fits the model."""
-
-    def read() -> list[dict[str, Any]]:
-        path = tmp_path / "calls.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        assert [callrecords.read(line).to_json() for line in lines]
-        return [json.loads(line) for line in lines]
-
-    return read
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The file of records."""
     return tmp_path / "calls.jsonl"
 
 
-def ask(client: Any, server: WireServer, model: str = "fine", **more: Any) -> Any:
-    """One call that does not stream."""
-    return client.post(server.url + "/api/generate", json={"model": model, "prompt": "x", "stream": False, **more})
+@pytest.fixture
+def calls(path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """Reads the records written so far; every one of them fits the model."""
+    return partial(recorded, path)
 
 
-# --- blocks and wrapped clients ------------------------------------------------------------------------------------
+# --- blocks and wrapped clients ---------------------------------------------------------------------------------------
 
 
 def test_a_block_records_the_calls_inside_it(server, path, calls) -> None:
@@ -171,7 +152,7 @@ def test_a_client_that_is_loaded_later_is_watched(server, path, calls) -> None:
     assert len(calls()) == 1
 
 
-# --- retries -------------------------------------------------------------------------------------------------------
+# --- retries ----------------------------------------------------------------------------------------------------------
 
 
 def test_retries_of_an_sdk_are_attempts(server, path, calls) -> None:
@@ -211,12 +192,7 @@ def test_a_redirect_is_one_call(path, calls) -> None:
     assert [(one["http_status"], one["outcome"]) for one in calls()] == [(200, "completed")]
 
 
-# --- how calls end -------------------------------------------------------------------------------------------------
-
-
-def stream(client: Any, server: WireServer, model: str = "fine", route: str = "/api/generate") -> Any:
-    """A stream that is not read yet."""
-    return client.stream("POST", server.url + route, json={"model": model, "prompt": "x", "stream": True})
+# --- how calls end ----------------------------------------------------------------------------------------------------
 
 
 def test_a_cancelled_task_is_the_clients_wish(server, path, calls) -> None:
@@ -301,288 +277,3 @@ def test_a_stream_read_after_its_block_is_recorded(server, path, calls) -> None:
             )
         assert len(list(response.iter_lines())) == 5
     assert calls()[0]["outcome"] == "completed"
-
-
-# --- answers of other shapes ---------------------------------------------------------------------------------------
-
-
-def answered(path: Path, body: bytes, *, asked: dict[str, Any], route: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The record of a call whose answer is given byte by byte."""
-
-    class Body(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            return (body[at : at + 7] for at in range(0, len(body), 7))
-
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, headers=headers, stream=Body()))
-    url = "http://ollama:11434" + route
-    with (
-        wrap(httpx.Client(transport=transport), Recorder(path)) as client,
-        client.stream("POST", url, json=asked) as response,
-    ):
-        for _ in response.iter_raw():
-            pass
-    return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-
-
-EVENTS = {"content-type": "text/event-stream"}
-DONE = b'{"response":"a","done":false}\n{"response":"","done":true}\n'
-CASES: dict[str, tuple[bytes, bool, str, dict[str, str], str, int | None]] = {
-    "lines that say so": (DONE, True, "/api/generate", {"content-type": "application/x-ndjson"}, "completed", 2),
-    "lines that do not say so": (DONE, True, "/api/generate", {"content-type": "application/json"}, "completed", 2),
-    "the last line lacks its line feed": (DONE[:-1], True, "/api/generate", {}, "completed", 2),
-    "lines with carriage returns": (DONE.replace(b"\n", b"\r\n"), True, "/api/generate", {}, "completed", 2),
-    "packed": (gzip.compress(DONE), True, "/api/generate", {"content-encoding": "gzip"}, "completed", 2),
-    "packed in a way that is not known": (b"\x1b\x03", True, "/api/generate", {"content-encoding": "br"}, "not_observable", None),
-    "events without blanks": (b'data:{"choices":[{"finish_reason":null}]}\n\ndata:[DONE]\n\n', True, "/v1/chat/completions", EVENTS, "completed", 1),
-    "events with remarks": (b': ping\n\ndata: {"type":"message_stop"}\n\n', True, "/v1/messages", EVENTS, "completed", 1),
-    "a reason to stop is no end": (b'data: {"choices":[{"finish_reason":"stop"}]}\n\n', True, "/v1/chat/completions", EVENTS, "truncated", 1),
-    "responses that complete": (b'event: response.completed\ndata: {"type":"response.completed","response":{"error":null}}\n\n', True, "/v1/responses", EVENTS, "completed", 1),
-    "responses that fail": (b'data: {"type":"response.failed","response":{"error":{"message":"no"}}}\n\n', True, "/v1/responses", EVENTS, "failed_mid_stream", 1),
-    "a whole answer where a stream was asked": (b'{"object":"chat.completion","choices":[{"finish_reason":"stop"}]}', True, "/v1/chat/completions", {"content-type": "application/json"}, "completed", None),
-    "an error in the middle, and more after it": (b'{"error":"out of memory"}\n{"done":true}\n', True, "/api/chat", {}, "failed_mid_stream", 2),
-    "a pull that succeeds": (b'{"status":"pulling"}\n{"status":"success"}\n', True, "/api/pull", {}, "completed", 2),
-    "a pull that breaks": (b'{"status":"pulling"}\n{"error":"pull model manifest: file does not exist"}\n', True, "/api/pull", {}, "failed_mid_stream", 2),
-    "nothing at all": (b"", True, "/api/chat", {}, "truncated", None),
-    "not done": (b'{"response":"aaaa","done":false}', False, "/api/generate", {}, "failed", None),
-    "embeddings larger than what is kept": (b'{"embeddings":[[' + b"0.25," * (BODY // 4) + b"0]]}", False, "/api/embed", {}, "completed", None),
-    "an answer larger than what is kept": (b'{"response":"' + b"a" * BODY + b'","done":true}', False, "/api/generate", {}, "not_observable", None),
-    "an empty answer to a deletion": (b"", False, "/api/delete", {}, "completed", None),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_answers_of_other_shapes(name: str, path: Path) -> None:
-    """Whatever shape an answer has, and wherever it is cut into pieces, the outcome and the count are right."""
-    body, streams, route, headers, outcome, count = CASES[name]
-    one = answered(path, body, asked={"model": "m", "stream": streams}, route=route, headers=headers)
-    assert (one["outcome"], one["chunk_count"]) == (outcome, count)
-
-
-def test_an_answer_that_is_shorter_than_it_says(path: Path) -> None:
-    """Some clients do not mind a body that is shorter than its length: the record does."""
-    watch = Watch({"endpoint": "/v1/chat/completions"}, stream=False, request=b"", write=(found := []).append)
-    watch.answered(200, {"content-length": "100"})
-    watch.feed(b'{"choices":[]}', 0.0, 0.0)
-    watch.end()
-    assert found[0]["outcome"] == "failed"
-
-
-def test_an_answer_without_its_body(path: Path, calls) -> None:
-    """HEAD tells a length and sends nothing: that is no short answer."""
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, headers={"content-length": "17"}))
-    with wrap(httpx.Client(transport=transport), Recorder(path)) as client:
-        client.head("http://ollama:11434/")
-    assert calls()[0]["outcome"] == "completed"
-
-
-def test_memory_is_bounded() -> None:
-    """However long a stream, a line or a body is, what is kept stays small."""
-    for streams, piece in (
-        (True, b'{"response":"a","done":false}\n' * 4_000),
-        (True, b"a" * 200_000),
-        (False, b"a" * 200_000),
-    ):
-        watch = Watch({"endpoint": "/api/generate"}, stream=streams, request=b"", write=lambda one: None)
-        watch.answered(200, {"content-type": "application/x-ndjson"})
-        for _ in range(50):
-            watch.feed(piece, 0.0, 0.0)
-        kept = len(watch._rest) + len(watch._body) + sum(map(len, [*watch._tail, *watch.pieces]))
-        assert kept <= 10 * PIECE + BODY
-        watch.end()
-
-
-# --- what is not written -------------------------------------------------------------------------------------------
-
-SECRETS = (
-    "Authorization: Bearer abcdefghijkl",
-    "https://user:hunter22@gateway/api/chat",
-    "https://a/connect?name=x&key=c3NoLWVk",
-    "sk-0123456789abcdef0123",
-    "x-api-key: 1234567890",
-)
-
-
-@pytest.mark.parametrize("text", SECRETS)
-def test_keys_are_masked_as_logs_are(text: str) -> None:
-    """The recorder, which may not import polars, hides what ``redact`` hides."""
-    import polars as pl
-
-    from erranalytics import redact
-
-    assert masked(text) == redact.mask_secrets(pl.Series([text]))[0] != text
-
-
-def test_what_an_error_quotes_of_a_request_is_hidden() -> None:
-    """Validators repeat what they were sent, whole, escaped or with its middle left out."""
-    prompt = 'My neighbour\'s secret is that he\nburied "the treasure" under the apple tree in 1994'
-    words = Words(json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode())
-    body = {
-        "detail": [{"loc": ["body", "messages"], "msg": f"bad: {prompt}", "input": prompt}],
-        "error": f"input_value='{prompt[:28]}...{prompt[-30:]}' and {json.dumps(prompt)}",
-    }
-    text = error_body(json.dumps(body).encode(), words) or ""
-    assert '"loc":["body","messages"]' in text
-    assert [piece for piece in ("secret is", "buried", "treasure", "apple tree") if piece in text] == []
-
-
-def test_errors_of_requests_nobody_knows_are_not_written() -> None:
-    """Where the request is too long to look through, or was never seen, its error might quote anything."""
-    assert Words(None).hide("cannot parse tell me a secret") is None
-    assert error_body(b'{"error":"x"}', Words(b"x" * (2 << 20))) is None
-
-
-def test_long_errors_are_cut() -> None:
-    """A page of a gateway does not fill the file."""
-    assert len(masked("x" * 100_000)) < 2_100
-    assert len(error_body(b"<html>" + b"x" * 100_000, Words(b"")) or "") < 2_100
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
-    """Whole lines only, the newest file has the plain name, and only so many stay."""
-    lines = Lines(tmp_path / "calls.jsonl", max_bytes=100, kept=2)
-    for number in range(20):
-        assert lines.append(f"{number:02} {'x' * 26}")
-    lines.close()
-    names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == ["calls.jsonl", "calls.jsonl.1", "calls.jsonl.2"]
-    assert [line[:2] for name in reversed(names) for line in (tmp_path / name).read_text().splitlines()] == [
-        f"{number:02}" for number in range(12, 20)
-    ]
-
-
-WRITER = """
-import json, sys
-from erranalytics.client.writing import Lines
-lines = Lines(sys.argv[1], max_bytes=40_000, kept=50)
-for number in range(300):
-    assert lines.append(json.dumps({"name": sys.argv[2], "number": number, "text": "x" * 200}))
-"""
-
-
-def test_processes_share_a_file(path: Path) -> None:
-    """Four processes write at once, the file is begun anew many times: each line is whole and none is missing."""
-    commands = [[sys.executable, "-c", WRITER, str(path), name] for name in "abcd"]
-    workers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
-    assert [worker.wait() for worker in workers] == [0] * 4
-    found = [json.loads(line) for file in path.parent.iterdir() for line in file.read_text().splitlines()]
-    assert len(list(path.parent.iterdir())) > 3
-    assert len({(one["name"], one["number"]) for one in found}) == len(found) == 1_200
-
-
-def test_a_file_that_was_removed_is_made_again(path: Path) -> None:
-    """Whoever rotates files with tools of the system loses nothing."""
-    lines = Lines(path)
-    lines.append("a")
-    path.rename(path.with_name("moved"))
-    lines.append("b")
-    lines.close()
-    assert path.read_text() == "b\n"
-
-
-# --- never raises --------------------------------------------------------------------------------------------------
-
-
-def test_a_file_that_cannot_be_written_loses_records_only(server, tmp_path: Path) -> None:
-    """The program goes on, and the recorder knows how many records are lost."""
-    (tmp_path / "file").write_text("")
-    with httpx.Client() as client, record(tmp_path / "file" / "calls.jsonl") as recorder:
-        assert ask(client, server).json()["done"] is True
-    assert (recorder.written_count, recorder.lost_count) == (0, 1)
-
-
-def test_a_full_disk_loses_records_only(server) -> None:
-    """Half a line at most, and the program goes on."""
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    with httpx.Client() as client, record("/dev/full") as recorder:
-        assert ask(client, server).json()["done"] is True
-    assert recorder.lost_count == 1
-
-
-@pytest.mark.parametrize("where", ["begin", "answered", "feed", "record"])
-def test_faults_of_the_recorder_stay_inside(server, path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Whatever breaks in the recorder, the program sees its answer."""
-
-    def broken(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("a fault of the recorder")
-
-    target: tuple[Any, str] = {
-        "begin": (recorders, "body_facts"),
-        "answered": (Watch, "_unpack_by"),
-        "feed": (Watch, "_look"),
-        "record": (Watch, "_record"),
-    }[where]
-    monkeypatch.setattr(*target, broken)
-    with record(path), httpx.Client() as client, stream(client, server) as response:
-        assert len(list(response.iter_lines())) == 5
-
-
-def test_a_client_that_is_built_otherwise_goes_unwatched(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    """A later version that lacks what the recorder needs is left as it is, and the log says so."""
-    module = type(httpx)("httpx")
-    with caplog.at_level(logging.WARNING):
-        hooks.patch(module)
-    assert "the clients of httpx cannot be watched" in caplog.text
-
-
-# --- what only exceptions tell -------------------------------------------------------------------------------------
-
-
-def test_an_exception_is_all_there_is(path, calls) -> None:
-    """Where nothing was seen on the wire, the exception of the SDK makes the record, with the source of its status."""
-    ollama = pytest.importorskip("ollama")
-    with pytest.raises(ollama.ResponseError), record(path):
-        raise ollama.ResponseError(FAILURE, -1)
-    with pytest.raises(ollama.ResponseError), record(path):
-        raise ollama.ResponseError("model 'x' not found", 404)
-    assert [(one["http_status"], one["status_source"]) for one in calls()] == [(None, "sentinel"), (404, "wire")]
-    assert calls()[0]["error_type"] == "ollama._types.ResponseError"
-
-
-def test_a_status_that_litellm_made_up_is_called_so() -> None:
-    """litellm gives its timeouts 408 and its connection errors 500, whatever came over the wire."""
-    from erranalytics.client import faults
-
-    kinds = {
-        name: type(name, (Exception,), {"__module__": "litellm.exceptions"}) for name in ("Timeout", "NotFoundError")
-    }
-    made_up, passed_on = kinds["Timeout"](), kinds["NotFoundError"]()
-    made_up.status_code, passed_on.status_code = 408, 404
-    assert faults.status_of(made_up) == (408, "sdk_synthetic")
-    assert faults.status_of(passed_on) == (404, "inferred")
-
-
-def test_other_exceptions_make_no_record(path, calls) -> None:
-    """A mistake of the program is no call."""
-    with pytest.raises(ZeroDivisionError), record(path):
-        _ = 1 / 0
-    assert not path.exists()
-
-
-def test_the_environment_names_file_and_program(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path the variables decide, else calls.jsonl in the folder of now."""
-    monkeypatch.setenv("ERRANALYTICS_CALLS", str(tmp_path / "named.jsonl"))
-    monkeypatch.setenv("ERRANALYTICS_APP", "shop")
-    assert Recorder().path == str(tmp_path / "named.jsonl")
-    assert Recorder().app == "shop"
-    monkeypatch.delenv("ERRANALYTICS_CALLS")
-    monkeypatch.chdir(tmp_path)
-    assert Recorder().path == str(tmp_path / "calls.jsonl")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_does_not_tell_of_its_parents_calls(server, path, calls) -> None:
-    """A stream open at a fork is the parent's alone."""
-    code = (
-        "import os, httpx\nfrom erranalytics.client import Recorder, wrap\n"
-        f"client = wrap(httpx.Client(), Recorder({str(path)!r}))\n"
-        f"with client.stream('POST', {server.url!r} + '/api/generate', json={{'model': 'fine'}}) as response:\n"
-        "    lines = response.iter_lines()\n    next(lines)\n"
-        "    if not (child := os.fork()): raise SystemExit\n"
-        "    os.waitpid(child, 0)\n    assert len(list(lines)) == 4\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert [one["outcome"] for one in calls()] == ["completed"]

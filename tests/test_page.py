@@ -10,105 +10,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
-from itertools import pairwise
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import browser
 import duckdb
 import polars as pl
 import pytest
+from page_reader import ROOT, Reader, drawn, page_store
+from report_stores import add_source
 from test_render import awkward
-from test_reports import NOW, add_causes, add_incident, add_requests, empty_store, insert, small_store
+from test_reports import NOW, add_causes, add_incident, add_requests, empty_store
 
-from erranalytics import api, catalogue, cells, charts, page, render, reports
-from erranalytics.catalogue import Column
-from erranalytics.charts import Chart
+from erranalytics import catalogue, cells, page, render, reports
 from erranalytics.reports import Result
 
-ROOT = Path(__file__).resolve().parent.parent
 REPORTS = [name for name, report in catalogue.catalogue().items() if not report.header.part]
-# What it would do in a page that took it for markup: change the title, ask for a picture, turn text around.
-HOSTILE = (
-    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-    "</style></title></table>{{ 7 * 7 }} &lt;b&gt; \u202e\x1b[31m\x07\x9b \u200f"
-)
-
-
-class Reader(HTMLParser):
-    """What a browser would see: elements with their attributes, the texts of style and script, and the tables."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.tables: dict[str, list[dict[str, tuple[str, str | None]]]] = {}
-        self._open: list[str] = []
-        self._heads: list[str] = []
-        self._cell: tuple[str, str | None] | None = None
-        self._said = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        self.elements.append((tag, values))
-        if tag not in ("meta", "link", "br"):
-            self._open.append(tag)
-        if "data-report" in values:
-            self.tables[values["data-report"]] = []
-        elif tag == "table":
-            self._heads = []
-        elif tag == "th":
-            self._heads.append(values["data-column"])
-        elif tag == "tbody":
-            self._rows.append({})
-        elif (tag == "td" and "colspan" not in values) or (tag in ("p", "span") and "data-column" in values):
-            name = values.get("data-column") or self._heads[len(self._rows[-1])]
-            self._cell, self._said = (name, values.get("data-value")), ""
-            self._closing = len(self._open)
-
-    @property
-    def _rows(self) -> list[dict[str, tuple[str, str | None]]]:
-        return list(self.tables.values())[-1]
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._cell and len(self._open) == self._closing:
-            name, value = self._cell
-            self._rows[-1][name] = (self._said, value)
-            self._cell = None
-        assert self._open[-1] == tag, (self._open, tag)
-        self._open.pop()
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
-        self._said += data
-
-    @property
-    def said(self) -> str:
-        """All text of the page."""
-        return " ".join(text for tag, texts in self.texts.items() if tag not in ("style", "script") for text in texts)
-
-
-def drawn(names: list[str], connection: duckdb.DuckDBPyConnection, **params: object) -> str:
-    """The page of some reports, as the command line makes it."""
-    results = reports.for_page(names, connection=connection, params=params, now=NOW)
-    out = io.BytesIO()
-    render.write(results, format="html", out=out)
-    return out.getvalue().decode()
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[duckdb.DuckDBPyConnection]:
     """The small store of the reports, with some requests that took their time."""
-    connection = small_store()
-    for day, seconds in ((1, 2), (1, 40), (3, 3), (12, 900)):
-        add_requests(connection, 1, NOW - timedelta(days=day), endpoint="/api/embed", duration_us=seconds * 10**6)
+    connection = page_store()
     yield connection
     connection.close()
 
@@ -119,39 +42,7 @@ def whole(store: duckdb.DuckDBPyConnection) -> str:
     return drawn([], store)
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store whose log, host and models are written by an enemy, and real logs beside it."""
-    folder = tmp_path_factory.mktemp("hostile")
-    stamp = "2026-11-20T17:0{}:00.000Z"
-    words = json.dumps(HOSTILE, ensure_ascii=False)
-    log = [
-        f'time={stamp.format(0)} level=INFO source=routes.go:1 msg="Listening on 127.0.0.1:11434 (version 0.24.0)"',
-        f"time={stamp.format(1)} level=ERROR source=sched.go:1 msg={words} error={words}",
-        f'time={stamp.format(2)} level=INFO source=sched.go:470 msg="Load failed" model={words} error="model requires more system memory (23.0 GiB) than is available (1.0 GiB) {HOSTILE}"',
-        f"cudaMalloc failed: out of memory {HOSTILE}",
-        f"panic: {HOSTILE}",
-        '[GIN] 2026/11/20 - 17:03:00 | 500 |     123.4µs |  127.0.0.1 | POST     "/api/chat"',
-    ]
-    (folder / "hostile.log").write_text("\n".join(log) + "\n", encoding="utf-8")
-    done = api.ingest(
-        [folder / "hostile.log", ROOT / "sample_logs" / "server" / "oom-0.24.0.log"],
-        db=folder / "enemy <b>.duckdb",
-        host="<i>gpu01</i>",
-    )
-    assert not done.faults
-    connection = api.connect(folder / "enemy <b>.duckdb")
-    yield connection
-    connection.close()
-
-
-@pytest.fixture(scope="module")
-def pages(hostile: duckdb.DuckDBPyConnection) -> list[str]:
-    """What that store makes: the whole page, and one of reports that quote the log."""
-    return [drawn([], hostile), drawn(["incidents", "unknown-errors", "error-frequency", "oom-incidents"], hostile)]
-
-
-# --- nothing but the page ------------------------------------------------------------------------------------------
+# --- nothing but the page ---------------------------------------------------------------------------------------------
 
 
 def test_log_text_is_text(pages: list[str]) -> None:
@@ -212,7 +103,7 @@ def test_every_reference_on_the_page_leads_somewhere(whole: str) -> None:
     assert len(wanted) > 10
 
 
-# --- the numbers ---------------------------------------------------------------------------------------------------
+# --- the numbers ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -320,14 +211,7 @@ def test_percentiles_are_those_of_the_durations() -> None:
     assert row == {"width": "minute", "request_count": 200, "p50_us": 100_000, "p90_us": 180_000, "p99_us": 198_000}
 
 
-def add_source(connection: duckdb.DuckDBPyConnection, first: datetime, last: datetime) -> None:
-    """An input of that period."""
-    row = {"source_id": 1, "uri": "a", "wrapper": "plain", "encoding": "utf-8", "compression": "none"}
-    insert(connection, "sources", **row, first_ts=first, last_ts=last, byte_count=1, line_count=1, head_digest="a",
-           content_digest="a")  # fmt: skip
-
-
-# --- none, one, many -----------------------------------------------------------------------------------------------
+# --- none, one, many --------------------------------------------------------------------------------------------------
 
 
 def test_page_of_an_empty_store_says_what_to_do() -> None:
@@ -414,138 +298,7 @@ def test_the_same_store_gives_the_same_bytes(store: duckdb.DuckDBPyConnection, w
     assert drawn([], store) == whole
 
 
-# --- charts --------------------------------------------------------------------------------------------------------
-
-
-def chart(name: str, connection: duckdb.DuckDBPyConnection, **params: object) -> Chart:
-    """The chart of one result."""
-    (one,) = charts.of([reports.run(name, connection=connection, params=params, now=NOW)])
-    return one
-
-
-@pytest.mark.parametrize("name", charts.CHARTS)
-def test_charts_are_complete(name: str, store: duckdb.DuckDBPyConnection) -> None:
-    """Each has a title, labels of both axes, a text that says the same, and marks inside its box."""
-    one = chart(name, store)
-    assert not one.is_empty
-    assert one.title
-    assert one.told.endswith(".")
-    assert one.y_label
-    assert re.search(r"time \(UTC\)|GiB", one.x_label)
-    for mark in one.marks:
-        assert mark.x >= 0
-        assert mark.x + mark.width <= 100.001
-        assert mark.y >= 0
-        assert mark.y + mark.height <= one.height
-    assert all(mark.text for mark in one.marks if mark.kind in ("rect", "text", "cross"))
-
-
-@pytest.mark.parametrize("name", charts.CHARTS)
-def test_charts_of_nothing_say_so(name: str) -> None:
-    """Without rows there is a sentence and no empty frame of axes."""
-    one = chart(name, empty_store())
-    assert one.is_empty
-    assert one.told.startswith("No ")
-
-
-def test_stacked_bars_are_as_high_as_what_they_count(store: duckdb.DuckDBPyConnection) -> None:
-    """The bars of a day stand on each other, in the proportion of their numbers, up to the day's total."""
-    one = chart("page-errors", store, since="-7d")
-    bars = [mark for mark in one.marks if mark.kind == "rect"]
-    lines = {mark.text: mark.y - 4 for mark in one.marks if mark.kind == "text" and mark.anchor == "end" and mark.shift}
-    unit = lines["0"] - lines["1"]
-    for bar in bars:
-        count = int(re.search(r": (\d+) ", bar.text)[1])
-        assert bar.height == pytest.approx(count * unit)
-    total = sum(bar.height for bar in bars) / unit
-    assert total == 5
-    assert one.told.startswith("5 failures: memory 3, ")
-    by_day: dict[float, list[Any]] = {}
-    for bar in bars:
-        by_day.setdefault(bar.x, []).append(bar)
-    for day in by_day.values():
-        assert day[0].y + day[0].height == pytest.approx(charts.PLOT_HEIGHT)
-        for lower, upper in pairwise(day):
-            assert upper.y + upper.height == pytest.approx(lower.y)
-
-
-def test_memory_bars_share_one_scale(store: duckdb.DuckDBPyConnection) -> None:
-    """23.0 GiB needed is 23.0 / 19.6 as long as 19.6 GiB free; failures without numbers are counted in words."""
-    one = chart("oom-incidents", store)
-    needed, free = (next(m for m in one.marks if m.style == f"memory-{word}" and "qwen3:32b" in m.text) for word in ("needed", "free"))  # fmt: skip
-    assert needed.width / free.width == pytest.approx(23 / 19.6, rel=1e-6)
-    assert "23.0 GiB needed" in [mark.text for mark in one.marks]
-    assert "2026-11-14 18:00 · qwen3:32b · CUDA0: 23.0 GiB needed, 19.6 GiB free" in one.told
-
-
-def test_a_crash_is_marked_in_the_timeline(store: duckdb.DuckDBPyConnection) -> None:
-    """A cross stands at the end of a run that crashed, and the text says so."""
-    one = chart("page-sessions", store)
-    (cross,) = [mark for mark in one.marks if mark.kind == "cross"]
-    assert cross.x == 100
-    assert "crashed" in cross.text
-    assert one.told == "1 run on 1 host: crashed 1."
-
-
-def test_runs_that_overlap_stand_below_each_other() -> None:
-    """Of files without a host nobody knows the machine: their runs never hide each other."""
-    at = [NOW + timedelta(hours=hour) for hour in range(4)]
-    rows = [{"first_ts": first, "last_ts": last} for first, last in ((at[0], at[2]), (at[1], at[3]), (at[2], at[3]))]
-    assert [lane for lane, _ in charts._lanes(rows)] == [0, 1, 0]
-
-
-@pytest.mark.parametrize(("highest", "expected"), [(0, [0, 1]), (1, [0, 1]), (3, [0, 1, 2, 3]), (7, [0, 2, 4, 6, 8]),
-                                                   (23, [0, 10, 20, 30]), (1_000_000, [0, 500_000, 1_000_000])])  # fmt: skip
-def test_scales_are_round(highest: int, expected: list[int]) -> None:
-    """Steps of 1, 2 or 5 times a power of ten that reach the highest value."""
-    assert charts.steps(highest) == expected
-
-
-# --- looks ---------------------------------------------------------------------------------------------------------
-
-
-def colours() -> dict[str, dict[str, str]]:
-    """The colours of the style sheet in both schemes."""
-    css = (ROOT / "erranalytics" / "pages" / "style.css").read_text(encoding="utf-8")
-    light, dark = (
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
-        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
-    )
-    return {"light": light, "dark": light | dark}
-
-
-def contrast(one: str, other: str) -> float:
-    """The ratio of WCAG 2."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_can_be_read(scheme: str) -> None:
-    """Text has a contrast of 4.5 on page and cards, bars one of 3."""
-    found = colours()[scheme]
-    for name in ("ink", "quiet", "accent", "critical", "error", "warning", "info", "good"):
-        assert min(contrast(found[name], found[ground]) for ground in ("paper", "card")) >= 4.5, name
-    for name in [name for name in found if name.startswith("series")]:
-        assert contrast(found[name], found["card"]) >= 3, name
-
-
-def test_every_class_of_a_chart_has_a_style(store: duckdb.DuckDBPyConnection) -> None:
-    """A mark without a rule would be black in both schemes."""
-    css = (ROOT / "erranalytics" / "pages" / "style.css").read_text(encoding="utf-8")
-    used = {mark.style for name in charts.CHARTS for mark in chart(name, store).marks if mark.kind == "rect"}
-    used |= {f"series-{place}" for place in range(1, 8)} | {f"run-{reason}" for reason in charts._ENDS}
-    used |= {f"stream-{key}" for key, _, _ in charts._STREAMS}
-    assert not [name for name in used if f".{name} {{" not in css]
-
-
-# --- the command ---------------------------------------------------------------------------------------------------
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
@@ -575,136 +328,3 @@ def test_templates_are_read_only_when_a_page_is_made() -> None:
     code = "import sys, erranalytics.cli, erranalytics.render; print('jinja2' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
-
-
-# --- in a browser --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    """A headless Chromium."""
-    if browser.CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with browser.opened(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-def test_browser_would_tell(tab: browser.Page, tmp_path: Path) -> None:
-    """The means of the next tests: a page that loads, fails and runs a script of its own is found out."""
-    bad = tmp_path / "bad.html"
-    bad.write_text(
-        "<meta http-equiv=Content-Security-Policy content=\"script-src 'unsafe-inline'; img-src file:\"><title>good</title>"
-        f"<img src=nothing.png>{HOSTILE}<script src=other.js></script><script>nobody()</script>",
-        encoding="utf-8",
-    )
-    tab.open(bad)
-    assert tab.value("document.title") == "owned"
-    assert any("nothing.png" in url for url in tab.requests())
-    assert any("nobody" in fault for fault in tab.faults())
-    assert any("Content Security Policy" in fault for fault in tab.faults())
-
-
-def test_nothing_happens_in_a_browser(tab: browser.Page, pages: list[str], tmp_path: Path) -> None:
-    """No word on the console, no request, and what a log says is not carried out."""
-    path = tmp_path / "page.html"
-    for text in pages:
-        path.write_text(text, encoding="utf-8")
-        tab.open(path)
-        assert tab.value("document.title") != "owned"
-        assert tab.value("document.querySelectorAll('img, script[src], link:not([rel=icon]), iframe').length") == 0
-        assert tab.value("document.body.textContent.includes('<script>document.title')")
-        assert (tab.faults(), tab.requests()) == ([], [])
-
-
-def test_page_fits_every_width(tab: browser.Page, whole: str, tmp_path: Path) -> None:
-    """On a telephone, a desk and a wall, light and dark and on paper: the page itself never scrolls sideways."""
-    path = tmp_path / "page.html"
-    path.write_text(whole, encoding="utf-8")
-    grounds = set()
-    for width in (320, 400, 1000, 1600):
-        for scheme in ("light", "dark"):
-            tab.show(width=width, scheme=scheme)
-            tab.open(path)
-            assert tab.value("document.documentElement.scrollWidth") <= width, (width, scheme)
-            # Text inside charts is as large as text around them, however narrow the page.
-            assert tab.value("Math.min(...Array.from(document.querySelectorAll('svg text'), t => t.getBoundingClientRect().height))") >= 12  # fmt: skip
-            grounds.add((scheme, tab.value("getComputedStyle(document.body).backgroundColor")))
-    assert len(grounds) == 2
-    tab.show(width=1000, scheme="dark", medium="print")
-    tab.open(path)
-    assert tab.value("getComputedStyle(document.body).color") == "rgb(27, 32, 38)"
-    assert tab.faults() == []
-
-
-def test_tables_sort_by_click_and_by_key(tab: browser.Page, store: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    """Numbers as numbers, the largest first; again, the other way; what has no value stays last; texts by alphabet."""
-    path = tmp_path / "page.html"
-    path.write_text(drawn(["error-frequency", "oom-incidents"], store), encoding="utf-8")
-    tab.show(width=1000)
-    tab.open(path)
-    place = "document.querySelector('#{} th[data-column={}]')"
-
-    def column(report: str, at: int) -> list[str]:
-        rows = f"document.querySelectorAll('#{report} tbody')"
-        return tab.value(f"Array.from({rows}, body => body.rows[0].cells[{at}].textContent)")
-
-    def click(report: str, name: str) -> str:
-        head = place.format(report, name)
-        tab.value(f"{head}.querySelector('button').click()")
-        return tab.value(f"{head}.getAttribute('aria-sort')")
-
-    errors = sorted((row["error_count"][0] for row in Reader(path.read_text()).tables["error-frequency"]), key=int)
-    assert click("error-frequency", "error_count") == "descending"
-    assert column("error-frequency", 2) == errors[::-1]
-    assert click("error-frequency", "error_count") == "ascending"
-    assert column("error-frequency", 2) == errors
-    assert click("error-frequency", "code") == "ascending"
-    assert column("error-frequency", 0) == sorted(column("error-frequency", 0))
-    assert tab.value("document.querySelectorAll('#error-frequency [aria-sort]').length") == 1
-    # Rows that hang below go with their row.
-    assert (
-        tab.value("document.querySelector('#error-frequency tbody .title').textContent")
-        == "CUDA could not reserve a buffer while loading."
-    )
-    for direction in ("descending", "ascending"):
-        assert click("oom-incidents", "missing_bytes") == direction
-        shown = column("oom-incidents", 5)
-        assert shown[-1] == "–"
-        assert "–" not in shown[: len(shown) - shown.count("–")]
-    tab.value(f"{place.format('oom-incidents', 'first_ts')}.querySelector('button').focus()")
-    for kind in ("rawKeyDown", "char", "keyUp"):
-        tab.ask(
-            "Input.dispatchKeyEvent",
-            type=kind,
-            key="Enter",
-            code="Enter",
-            windowsVirtualKeyCode=13,
-            text="\r" * (kind == "char"),
-        )
-    assert tab.value(f"{place.format('oom-incidents', 'first_ts')}.getAttribute('aria-sort')") == "descending"
-    assert column("oom-incidents", 0) == sorted(column("oom-incidents", 0), reverse=True)
-    assert tab.faults() == []
-
-
-def test_every_column_can_be_sorted(tab: browser.Page, tmp_path: Path) -> None:
-    """Times of several zones, lists, NaN and NULL: no value stops the script."""
-    rows = {
-        "moment": [NOW, None, datetime(2025, 1, 1, tzinfo=UTC)],
-        "words": [["b"], None, ["a", "c"]],
-        "share": [0.5, float("nan"), None],
-        "text": ["10", "9", None],
-    }
-    kinds = {"moment": "timestamptz", "words": "varchar[]", "share": "double", "text": "varchar"}
-    columns = tuple(Column(name=name, type=kind) for name, kind in kinds.items())
-    path = tmp_path / "page.html"
-    path.write_text(page.write([Result("odd", "Odd", columns, pl.DataFrame(rows))]), encoding="utf-8")
-    tab.open(path)
-    for at, name in enumerate(kinds):
-        for _ in range(2):
-            tab.value(f"document.querySelector('th[data-column={name}] button').click()")
-        column = tab.value(
-            f"Array.from(document.querySelectorAll('tbody'), body => body.rows[0].cells[{at}].textContent)"
-        )
-        assert column[-1] in ("–", "nan"), name
-    assert column[:2] == ["10", "9"]
-    assert tab.faults() == []
