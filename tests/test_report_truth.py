@@ -80,7 +80,6 @@ TOLD_OTHERWISE: list[tuple[str, str, int, str]] = [
     ("registry_transfer_failed", "blob_digest_mismatch", 2, "The registry sent another file."),
     ("runner_crashed", "runner_crashed_midstream", 2, "unexpected EOF, whether before or after the first token."),
     ("runner_crashed_midstream", "runner_crashed", 1, "model runner has unexpectedly stopped, likewise."),
-    ("request_truncated_body", "stream_truncated", 2, "Not right: unexpected EOF, and only the status 400 tells that it is the request."),
     ("cloud_error", "http_error", 1, "internal server error, and no more."),
 ]  # fmt: skip
 # What the log of a server tells: cause, cause or fault of the protocol, how many more are reported than were injected, why.
