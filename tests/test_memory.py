@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from click.testing import CliRunner
 
 import erranalytics as ea
-from erranalytics.cli import main
 
 SAMPLES = Path(__file__).parents[1] / "sample_logs" / "server"
 MIB, GIB = 1 << 20, 1 << 30
@@ -202,13 +202,18 @@ def test_context_that_was_asked_for(tmp_path: Path) -> None:
     assert found and all(abs(ctx / 2097152 - 1) < 0.01 for (ctx,) in found)
 
 
+def asked(*args: str) -> subprocess.CompletedProcess[str]:
+    """What the command answers, output and messages apart."""
+    return subprocess.run([sys.executable, "-m", "erranalytics", *args], capture_output=True, text=True, check=False)
+
+
 def test_explanation_shows_every_change_with_its_formula(tmp_path: Path) -> None:
     """``--explain`` adds how it is computed, with the numbers; a report without an explanation says so."""
     read(CACHE, tmp_path).close()
-    told = CliRunner().invoke(main, ["report", "oom-incidents", "--explain", "-f", "json", "--db", str(tmp_path / "store.duckdb")])  # fmt: skip
+    told = asked("report", "oom-incidents", "--explain", "-f", "json", "--db", str(tmp_path / "store.duckdb"))
     rows = json.loads(told.stdout)["oom-changes"]["rows"]
     assert [row["change"] for row in rows][:1] == ["OLLAMA_NUM_PARALLEL=2"]
     assert "4.0 GiB of KV cache for 8192 tokens times 4, as much for each token: saves 1.8 GiB >= 1.7 GiB missing" in [row["formula"] for row in rows]  # fmt: skip
-    refused = CliRunner().invoke(main, ["report", "incidents", "--explain", "--db", str(tmp_path / "store.duckdb")])
-    assert refused.exit_code == 2
+    refused = asked("report", "incidents", "--explain", "--db", str(tmp_path / "store.duckdb"))
+    assert refused.returncode == 2
     assert "report 'incidents' has no explanation" in refused.stderr

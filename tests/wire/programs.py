@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,9 +83,14 @@ def note(seen: Seen, fault: BaseException) -> None:
         behind = behind.__cause__ or behind.__context__
 
 
+_BUILDING = threading.Lock()
+
+
 def _values(value: Any) -> Any:
     """A value as data, without what differs between two calls."""
-    data = value.model_dump() if hasattr(value, "model_dump") else value
+    # Models are built with their first value, which several threads at once do not get along with (pydantic 2.11).
+    with _BUILDING:
+        data = value.model_dump() if hasattr(value, "model_dump") else value
     return json.loads(json.dumps(data, default=str))
 
 
