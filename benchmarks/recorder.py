@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,37 @@ def clients(url: str, path: Path) -> dict[str, tuple[Callable[[], int], Callable
     return {
         "ollama-python": (by_ollama(ollama.Client(host=url)), by_ollama(wrap(ollama.Client(host=url), recorder))),
         "httpx": (by_httpx(httpx.Client()), by_httpx(wrap(httpx.Client(), recorder))),
+        "httpx, clock only": (by_httpx(httpx.Client()), by_httpx(least())),
     }
+
+
+def least() -> httpx.Client:
+    """A client with the least that can tell how long each chunk took: the time is taken before and behind it."""
+    import httpx
+
+    class Timed(httpx.SyncByteStream):
+        def __init__(self, inner: httpx.SyncByteStream) -> None:
+            self.inner = inner
+
+        def __iter__(self) -> Iterator[bytes]:
+            step, longest = iter(self.inner).__next__, 0.0
+            while True:
+                asked = time.perf_counter()
+                try:
+                    piece = step()
+                except StopIteration:
+                    return
+                longest = max(longest, time.perf_counter() - asked)
+                yield piece
+
+        def close(self) -> None:
+            self.inner.close()
+
+    def watch(response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = Timed(response.stream)
+
+    return httpx.Client(event_hooks={"response": [watch]})
 
 
 def _timed(run: Callable[[], int]) -> tuple[float, float]:

@@ -22,8 +22,6 @@ CUT = (
     "stream_missing_done",
     "stream_empty",
 )
-# Numbers of a clock by their size: seconds, milliseconds, microseconds, nanoseconds since 1970.
-_CLOCKS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 _TEXT_CHARS = 4_000
 _URL_HOST = r"^(?:[a-z]+://)?(?:[^@/]*@)?([^/?#\s]+)"
 _URL_PATH = r"^[a-z]+://[^/]+(/[^?#\s]*)"
@@ -40,13 +38,21 @@ _STATUS_IN_WORDS = (
     r"|Method Not Allowed|Request Entity Too Large|Too Many Requests|Internal Server Error|Not Implemented|Bad Gateway"
     r"|Service Unavailable|Gateway Time-?[Oo]ut)\b)"
 )
-_STATUS_OF_JAVA = r"(?:\b[Ss]tatus code:? |Exception: (?:HTTP )?)([45]\d\d)\b"
+# Exceptions of Java print it before their text; that of a stream that had started is told by the SDK of OpenAI alone.
+_STATUSES_OF_JAVA = (
+    r"(?:\b[Ss]tatus code:? |Exception: (?:HTTP )?|\bcode=|: HTTP )([45]\d\d)\b",
+    r"(?m)(?:^|: )([45]\d\d): ",
+    r"SseException: (200): ",
+)
+_STATUS_BEFORE_TEXT = r"(?:\bError: |\b[Ff]ailed: |\banswered )([45]\d\d)(?::| [a-z{<])"
+_STATUSES_IN_TEXT = (_STATUS_IN_TEXT, _STATUS_IN_WORDS, _STATUS_BEFORE_TEXT)
 # What came over the wire, as those print it who saw it: httpx, curl, and the field of the error of ollama-js.
 _STATUS_ON_WIRE = (
     r'HTTP Request: .*"HTTP/\d(?:\.\d)? ([45]\d\d)\b',
     r"\[http ([1-5]\d\d)\]",
+    r"^curl: \(22\) The requested URL returned error: ([45]\d\d)\b",
     r"(?m)^HTTP/\d(?:\.\d)? ([2-5]\d\d)\b",
-    r"(?m)^ +status(?:_code|Code)?: ([1-5]\d\d),?$",
+    r'(?m)^ +"?status(?:_code|Code)?"?: ([1-5]\d\d),?$',
 )
 
 
@@ -94,7 +100,7 @@ def _mapped(found: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 def _typed(name: str) -> pl.Expr:
     kind, text = schema.CALLS[name], pl.col(name)
     if kind == schema.UTC_US:
-        return _moment(text)
+        return timestamps.moment(text)
     if kind == pl.Boolean():
         return text.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if kind == pl.String():
@@ -102,16 +108,6 @@ def _typed(name: str) -> pl.Expr:
     number = text.cast(pl.Float64, strict=False)
     number = pl.when(number.is_finite()).then(number)
     return number.cast(kind, strict=False)
-
-
-def _moment(text: pl.Expr) -> pl.Expr:
-    """A stamp of RFC 3339, or a number of a clock."""
-    number = text.cast(pl.Float64, strict=False)
-    scaled = number / 1_000
-    for limit, factor in reversed(_CLOCKS):
-        scaled = pl.when(number < limit).then(number * factor).otherwise(scaled)
-    since = scaled.round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.coalesce(timestamps.any_rfc3339(text), since)
 
 
 def _with_url(table: pl.DataFrame) -> pl.DataFrame:
@@ -166,7 +162,7 @@ def status_told(text: pl.Expr) -> pl.Expr:
     [(None, 'sentinel'), (503, 'inferred'), (None, None)]
     """
     wire = pl.coalesce(text.str.extract(pattern) for pattern in _STATUS_ON_WIRE).cast(pl.Int16, strict=False)
-    said = pl.coalesce(text.str.extract(one) for one in (_STATUS_IN_TEXT, _STATUS_IN_WORDS, _STATUS_OF_JAVA))
+    said = pl.coalesce(text.str.extract(one) for one in (*_STATUSES_IN_TEXT, *_STATUSES_OF_JAVA))
     status = pl.coalesce(wire, said.cast(pl.Int16, strict=False))
     is_sentinel = text.str.contains("(status code: -1)", literal=True)
     source = (

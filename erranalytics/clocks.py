@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from erranalytics import gateways, schema, stamps, timestamps, years, zones
+from erranalytics import gateways, lineformats, schema, stamps, timestamps, years, zones
 from erranalytics.zones import Zone
 
 GO_TIME = "%Y/%m/%d %H:%M:%S"
@@ -180,8 +180,8 @@ def _first_boot(sample: str) -> datetime | None:
     return datetime.fromisoformat(found["own"]).astimezone(UTC) - timedelta(seconds=float(found["uptime"]))
 
 
-_OF_CLIENTS = dict.fromkeys(("client-text", "client-thread", "go-client", "curl-call"), "client")
-_LOCAL_SOURCES = {"gin": "gin+offset", "client-json": "client", **_OF_CLIENTS}
+# Lines that are JSON as a whole have a stamp like those of any other program.
+_JSON = ("client-json", "client-pino", "client-logger")
 
 
 def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
@@ -197,16 +197,29 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     table, clock = _outer_time(frame, clock)
     own, clock = _own_time(table, clock)
     table = table.with_columns(own.alias("own"), format=frame["format"])
-    ts = pl.coalesce("own", "outer_utc")
+    ts, form = pl.coalesce("own", "outer_utc"), pl.col("format")
+    is_client, is_json, is_dump = form.is_in(lineformats.load().of_clients), form.is_in(_JSON), form == "request-dump"
     source = (
-        pl.when(pl.col("format").is_in(gateways.OWN) & pl.col("own").is_not_null())
+        pl.when(form.is_in(gateways.OWN) & pl.col("own").is_not_null())
         .then(pl.lit("gateway"))
         .when(pl.col("zone_s").is_not_null())
         .then(pl.lit("slog"))
         .when(pl.col("own_utc").is_not_null())
-        .then(pl.col("format").replace_strict({"request-dump": "dump", **_OF_CLIENTS}, default="json"))
+        .then(
+            pl.when(is_dump)
+            .then(pl.lit("dump"))
+            .when(is_client & ~is_json)
+            .then(pl.lit("client"))
+            .otherwise(pl.lit("json"))
+        )
         .when(pl.col("own").is_not_null())
-        .then(pl.col("format").replace_strict(_LOCAL_SOURCES, default="go-log"))
+        .then(
+            pl.when(form == "gin")
+            .then(pl.lit("gin+offset"))
+            .when(is_client)
+            .then(pl.lit("client"))
+            .otherwise(pl.lit("go-log"))
+        )
         .when(pl.col("outer_utc").is_not_null())
         .then("program")
     )

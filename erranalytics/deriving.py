@@ -8,7 +8,7 @@ from importlib import resources
 import duckdb
 import polars as pl
 
-from erranalytics import linking, relaying, rows, store
+from erranalytics import lineformats, linking, relaying, rows, store
 from erranalytics.rulebook import Rulebook
 
 DUMPS = "request-dump"
@@ -50,6 +50,7 @@ def derive(
     relaying.widen(connection, touched=touched)
     _fold_from(connection, touched)
     connection.execute(f"set variable load_id = {int(load_id)}")
+    connection.execute(f"set variable call_formats = {lineformats.load().names('calls')}")
     connection.execute(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""

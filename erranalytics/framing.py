@@ -22,6 +22,12 @@ MAX_ROUNDS = 50
 _OLLAMA_UNIT = r"(?i)ollama|llama"
 # A line that was printed behind text without a line end: loader dots, progress bars, driver messages.
 _GLUED = r'^([^"]*[^"\s])((?:time=\d{4}-\d\d-\d\dT\S+ level=|\[GIN\] \d{4}/).*)$'
+# What curl prints behind a body without a line end, or behind its progress.
+_GLUED_CURL = (
+    r"^(.*(?:\}|[0-9kMG])|\{\"?\w{0,20})"
+    r"(\*   Trying \S+:\d+\.\.\.|curl: \(\d+\) .*|  % Total +% Received .*|HTTP/\d(?:\.\d)? \d{3}(?: [A-Z].*)?)$"
+)
+_OF_CURL = ("*   Trying ", "curl: (", "  % Total ", "}HTTP/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,8 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
     """
     if bodies.is_empty():
         return Framed(schema.empty(schema.RECORDS), bodies, _no_rejects())
-    known = recognise(bodies, book=book)
-    if known is None:
+    while (known := recognise(bodies, book=book)) is None:
         bodies = split_glued(bodies)
-        known = recognise(bodies, book=book)
-    assert known is not None
     blank_head = _blank_head(known, end=end)
     marked = _mark_starts(known.slice(blank_head.height), book=book)
     cut = marked.height
@@ -65,7 +68,7 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
 def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
     """Several BODIES where records share a physical line; loader dots alone are dropped.
 
-    A log line stands behind other text, or the line is a batch of OTLP.
+    A log line stands behind other text, curl behind a body, or the line is a batch of OTLP.
     """
     body = pl.col("body")
     parts = bodies.with_row_index("place")
@@ -76,8 +79,9 @@ def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
             place=pl.int_range(pl.len(), dtype=pl.get_index_type())
         )
     parts = parts.with_columns(is_glued=_is_glued(body))
-    inner = parts.filter("is_glued").with_columns(body.str.extract(_GLUED, 2))
-    outer = parts.with_columns(pl.when("is_glued").then(body.str.extract(_GLUED, 1)).otherwise(body).alias("body"))
+    halves = [pl.coalesce(body.str.extract(one, half) for one in (_GLUED, _GLUED_CURL)) for half in (1, 2)]
+    inner = parts.filter("is_glued").with_columns(halves[1])
+    outer = parts.with_columns(pl.when("is_glued").then(halves[0]).otherwise(body).alias("body"))
     outer = outer.filter(~(pl.col("is_glued") & pl.col("body").str.contains(r"^\.+$")))
     return pl.concat([outer, inner]).sort("place", maintain_order=True).select(bodies.columns)
 
@@ -85,7 +89,8 @@ def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
 def _is_glued(body: pl.Expr) -> pl.Expr:
     has_line = pl.any_horizontal(body.str.contains(start, literal=True) for start in lineformats.HOT.values())
     is_hot = pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values())
-    return (has_line & ~is_hot & body.str.contains(_GLUED)).fill_null(value=False)
+    of_curl = body.str.contains_any(_OF_CURL) & body.str.contains(_GLUED_CURL)
+    return ((has_line & ~is_hot & body.str.contains(_GLUED)) | of_curl).fill_null(value=False)
 
 
 def _is_batch(body: pl.Expr) -> pl.Expr:
@@ -176,6 +181,7 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     A record ends after ``MAX_RECORD_LINES``, and what follows is looked at as if nothing stood before it: so it does
     not matter whether a batch ends there.
     """
+    bodies = _pair(bodies, book=book)
     ends = pl.repeat(value=False, n=bodies.height, dtype=pl.Boolean, eager=True)
     while True:
         table = _mark_joins(bodies, ends, book=book)
@@ -197,6 +203,19 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
         ends = ends | table.select(is_over & is_next).to_series()
 
 
+def _pair(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """Add ``is_second``: whether the line is the second half of the one before it, whose format it gets then."""
+    form, halves = pl.col("format"), book.names("second")
+    if not bodies.select(form.is_in(halves).any()).item():
+        return bodies.with_columns(is_second=pl.lit(value=False))
+    is_second = book.is_second(pl.col("body"), form.shift()) & ~form.is_in(halves)
+    return bodies.with_columns(is_second=is_second).with_columns(
+        format=pl.when("is_second").then(form.shift()).otherwise(form),
+        noise=pl.when(~pl.col("is_second")).then("noise"),
+        shape=pl.when(~pl.col("is_second")).then("shape"),
+    )
+
+
 def _mark_joins(bodies: pl.DataFrame, ends: pl.Series, *, book: FormatBook) -> pl.DataFrame:
     """Add ``is_start``, where a record is known to end before some lines, and ``run``, the run of noise."""
     form, shape = pl.col("format"), pl.col("shape")
@@ -215,7 +234,7 @@ def _mark_joins(bodies: pl.DataFrame, ends: pl.Series, *, book: FormatBook) -> p
     table = table.with_columns(run=noise, before=before)
     run, before = pl.col("run"), pl.col("before")
     is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
-    joins = pl.col("is_hanging") & ((shape == "blank") | is_stuck)
+    joins = (pl.col("is_hanging") & ((shape == "blank") | is_stuck)) | pl.col("is_second")
     table = table.with_columns(joins=(joins | ((run != "") & ~pl.col("is_hanging") & (run == run.shift()))) & ~is_first)
     joined = _join_guests(table, book=book)
     loners = {item.name: item.alone for item in book.formats if item.alone}

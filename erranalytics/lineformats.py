@@ -55,7 +55,10 @@ class LineFormat(BaseModel):
     these formats that stands before it; ``turns``: and from then on decides what belongs to that record. ``alone``:
     the format of a line of it that belongs to no record. ``hides``: these parts of its records are not kept, but for
     what their groups hold. ``behind``: what is kept of the lines behind the first; what matches none is dropped.
-    ``bare``: the rules read the message, not the line.
+    ``bare``: the rules read the message, not the line. ``second``: the line behind the first belongs to it where this
+    matches, whatever its format would be alone, and is read together with it: the pattern goes on behind ``\\n``.
+    ``calls``: each record tells of one call. ``reads``: lines are JSON objects, and these are the paths of what is
+    read of them (see ``loggers``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +83,9 @@ class LineFormat(BaseModel):
     hides: str | None = None
     behind: tuple[Behind, ...] = ()
     bare: bool = False
+    second: str | None = None
+    calls: bool = False
+    reads: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     references: tuple[str, ...] = Field(min_length=1)
     sample: tuple[Sample, ...] = Field(min_length=1)
 
@@ -115,6 +121,7 @@ class LineFormat(BaseModel):
         return test & ~body.str.contains(self.guard) if self.guard else test
 
 
+Flag = Literal["opens", "absorbs", "gathers", "reaches", "continues", "turns", "bare", "calls", "second", "reads"]
 _MET = pl.Schema({"body": pl.String(), "unit": pl.String(), "format": pl.String(), "is_noise": pl.Boolean()})
 
 
@@ -128,14 +135,19 @@ class FormatBook:
         # Logs repeat themselves: what was met before need not be looked at again. It changes nothing but time.
         self._met = pl.DataFrame(schema=_MET)
 
-    def names(self, flag: Literal["opens", "absorbs", "gathers", "reaches", "continues", "turns", "bare"]) -> list[str]:
+    def names(self, flag: Flag) -> list[str]:
         """The formats that have a property."""
         return [item.name for item in self.formats if getattr(item, flag)]
 
     @cached_property
+    def of_clients(self) -> list[str]:
+        """The formats of what a program wrote that calls Ollama."""
+        return [item.name for item in self.formats if item.owner == "client"]
+
+    @cached_property
     def timeless(self) -> list[str]:
         """The formats whose lines have no time and are none of a server or runner, and lines of no known format."""
-        stamps, others = {"time", "gotime", "rfctime", "localtime"}, ("client", "foreign", "gateway")
+        stamps, others = {"time", "gotime", "rfctime", "localtime", "halftime"}, ("client", "foreign", "gateway")
         known = [item.name for item in self.formats if stamps.isdisjoint(item.groups) and item.owner in others]
         return [*known, "ollama-text", UNKNOWN]
 
@@ -144,6 +156,11 @@ class FormatBook:
         """The formats of lines that an error of a runner may have behind its first, and lines of no known one."""
         return [*(item.name for item in self.formats if item.owner == "runner"), "go-panic", "go-dump", UNKNOWN]
 
+    def is_second(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """Whether a line is the second half of the line before it, whose format is ``form``."""
+        tests = [(form == item.name) & body.str.contains(item.second) for item in self.formats if item.second]
+        return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
+
     def is_reaching(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
         """Whether a line ends in the middle of an error."""
         tests = [(form == item.name) & body.str.contains(item.reaches) for item in self.formats if item.reaches]
@@ -151,11 +168,10 @@ class FormatBook:
 
     def without_hidden(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
         """Lines without the parts that are not kept."""
-        for item in self.formats:
-            if item.hides:
-                body = (
-                    pl.when(form == item.name).then(body.str.replace_all(item.hides, "${1}${2}${3}…")).otherwise(body)
-                )
+        # Most formats hide the same, and the pattern costs more to compile than to run: once for all of them.
+        for pattern in dict.fromkeys(item.hides for item in self.formats if item.hides):
+            theirs = form.is_in([item.name for item in self.formats if item.hides == pattern])
+            body = pl.when(theirs).then(body.str.replace_all(pattern, "${1}${2}${3}…")).otherwise(body)
         return body
 
     def kept_behind(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:

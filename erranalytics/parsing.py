@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from erranalytics import clocks, gateways, redact, schema, timestamps
+from erranalytics import clocks, gateways, loggers, redact, schema, timestamps
 from erranalytics.clocks import Clock
 from erranalytics.lineformats import UNKNOWN, FormatBook, LineFormat
 
@@ -26,7 +26,17 @@ _PARSED: dict[str, pl.DataType] = {
 }
 _CPP_TIME = r'\btimestamp"?[=:](\d{10})\b'
 _JSON_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime", "localtime", "zone")
+# The levels of java.util.logging (sun.util.logging.resources of JDK 17), where other loggers have other words.
+_LEVELS = {
+    **dict.fromkeys(("SEVERE", "SCHWERWIEGEND", "GRAVE", "ALLVARLIG", "严重", "嚴重", "重大", "심각"), "ERROR"),
+    **dict.fromkeys(("WARNUNG", "AVERTISSEMENT", "ADVERTENCIA", "AVVERTENZA"), "WARNING"),
+    **dict.fromkeys(("ADVERTÊNCIA", "VARNING", "警告", "경고"), "WARNING"),
+    **dict.fromkeys(("INFORMATION", "INFOS", "INFORMACIÓN", "INFORMAZIONI"), "INFO"),
+    **dict.fromkeys(("INFORMAÇÕES", "信息", "資訊", "情報", "정보"), "INFO"),
+    **dict.fromkeys(("CONFIG", "FINE"), "DEBUG"),
+    **dict.fromkeys(("FINER", "FINEST"), "TRACE"),
+}
+_FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime", "localtime", "halftime", "zone")
 
 
 def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.DataFrame, Clock]:
@@ -38,6 +48,10 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     if records.is_empty():
         return schema.empty(schema.EVENTS), clock
     frame = records.select("format", "body", redact.mask_secrets(records["rest"])).with_row_index("row")
+    frame = _with_second(frame, book)
+    # The command line prints its error and ends; where a stack follows, Node printed it.
+    is_node = (pl.col("format") == "ollama-text") & pl.col("rest").str.contains(r"(?m)^ +at \S").fill_null(value=False)
+    frame = frame.with_columns(format=pl.when(is_node).then(pl.lit("client-console")).otherwise("format"))
     is_slog, is_gin = pl.col("format") == "slog-text", pl.col("format") == "gin"
     gin = _parse_gin(frame.filter(is_gin), book.by_name["gin"])
     # Lines of GIN that are not Ollama's begin with the same bytes.
@@ -46,7 +60,7 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     others = pl.concat([strange, frame.filter(~is_slog & ~is_gin)])
     parts = [
         pl.DataFrame(schema=_PARSED),
-        _parse_slog(frame.filter(is_slog), book.by_name["slog-text"]),
+        _parse_slog(frame.filter(is_slog), book.by_name["slog-text"], book.by_name["client-slog"]),
         gin.filter(~is_strange),
         *(_parse_gateway(others.filter(pl.col("format") == name), book.by_name[name]) for name in gateways.OWN),
         _parse_others(others.filter(~pl.col("format").is_in(gateways.OWN)), book),
@@ -59,7 +73,21 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     return timed.select(schema.EVENTS.names()).cast(schema.EVENTS), clock
 
 
-def _parse_slog(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
+def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
+    """Where the first two lines of a record are one statement, the second stands with the first."""
+    form, rest = pl.col("format"), pl.col("rest")
+    if not frame.select(form.is_in(book.names("second")).any()).item():
+        return frame
+    line = rest.str.extract(r"^([^\n]*)")
+    return frame.with_columns(is_whole=book.is_second(line, form)).select(
+        "row",
+        "format",
+        body=pl.when("is_whole").then(pl.col("body") + "\n" + line).otherwise("body"),
+        rest=pl.when("is_whole").then(rest.str.extract(r"(?s)^[^\n]*\n(.*)$")).otherwise(rest),
+    )
+
+
+def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat) -> pl.DataFrame:
     """slog text: the stamp has 24 or 29 characters, the rest is parsed once per distinct text."""
     body = pl.col("body")
     is_utc = body.str.slice(28, 1) == "Z"
@@ -71,13 +99,26 @@ def _parse_slog(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     distinct = cut.select(pl.col("tail").unique())
     fields = _extract(distinct.select("tail", line=pl.lit("time=0 ") + pl.col("tail")), "line", form)
     fields = _finish_slog(fields)
+    fields = _of_clients(fields, client)
     joined = cut.join(fields, on="tail", how="left", maintain_order="left")
+    joined = joined.with_columns(format=pl.coalesce("owner", "format"))
     is_bad = pl.col("own_utc").is_null() | pl.col("level").is_null()
     return joined.with_columns(
         format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
         message=pl.when(is_bad).then("body").otherwise("message"),
-        text=_with_rest(pl.when(is_bad).then("body").otherwise("tail_masked")),
-    ).drop("tail", "tail_masked", "own_text", "line")
+        text=_with_rest(pl.when(is_bad).then("body").otherwise(pl.coalesce("told", "tail_masked"))),
+    ).drop("tail", "tail_masked", "own_text", "line", "told", "owner")
+
+
+def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
+    """Add ``owner``, the format of lines that are those of a program, and ``told``, what the rules read of them."""
+    may_be = pl.col("component").is_null() | pl.col("component").str.contains("/", literal=True)
+    is_theirs = (may_be & pl.col("line").str.contains(client.pattern)).fill_null(value=False)
+    if not fields.select(is_theirs.any()).item():
+        return fields.with_columns(owner=pl.lit(None, pl.String), told=pl.lit(None, pl.String))
+    return fields.with_columns(
+        owner=pl.when(is_theirs).then(pl.lit(client.name)), told=pl.when(is_theirs).then(loggers.told_in_pairs())
+    )
 
 
 def _finish_slog(fields: pl.DataFrame) -> pl.DataFrame:
@@ -240,8 +281,8 @@ def _parse_gateway(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     return table.with_columns(text=_with_rest(pl.col("text")), attrs=attrs)
 
 
-def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
-    """Every other format, once per distinct body."""
+def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
+    """What the pattern of each format finds in its distinct bodies, and in the objects of loggers."""
     parts = []
     for (name,), part in frame.select("body", "format").unique().partition_by("format", as_dict=True).items():
         form = book.by_name.get(str(name))
@@ -249,39 +290,64 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
             empty = [pl.lit(None, dtype=pl.String).alias(field) for field in _FIELDS]
             parts.append(part.with_columns(empty, raw_attrs_length=pl.lit(0, dtype=pl.UInt32)))
         else:
-            parts.append(_extract(part, "body", form))
+            found = _extract(part, "body", form)
+            parts.append(loggers.read(found, form) if form.reads else found)
+    return parts
+
+
+def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
+    """Every other format, once per distinct body."""
+    parts = _fields_of_others(frame, book)
     if not parts:
         return frame.head(0)
-    fields = pl.concat(parts, how="diagonal_relaxed")
+    fields = pl.concat([pl.DataFrame(schema={"told": pl.String, "kept": pl.String}), *parts], how="diagonal_relaxed")
+    fields = fields.with_columns(redact.mask_secrets(fields[name]) for name in ("told", "kept", "quoted"))
     fields = fields.with_columns(masked=redact.mask_secrets(fields["body"]))
+    is_client = pl.col("format").is_in([item.name for item in book.formats if item.owner == "client"])
     fields = fields.with_columns(
         # A dumped request is a JSON object already.
         attrs=pl.when(pl.col("format") == "request-dump")
         .then("masked")
-        .otherwise(_attrs_json(redact.mask_prompts(fields["attrs"]))),
+        .otherwise(pl.coalesce("kept", _attrs_json(redact.mask_prompts(fields["attrs"])))),
         message=pl.coalesce(
-            _json_message(pl.col("body"), pl.col("format")), redact.mask_secrets(fields["message"]), "masked"
+            _json_message(pl.col("body"), pl.col("format")),
+            unquote(pl.col("quoted")),
+            redact.mask_secrets(fields["message"]),
+            "masked",
         ),
-        own_utc=pl.coalesce(
-            timestamps.any_rfc3339(pl.col("rfctime")),
-            timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")),
-            _cpp_time(pl.col("body"), pl.col("format")),
-        ),
-        own_naive=pl.coalesce(
-            timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
-            pl.when(pl.col("zone").is_null()).then(timestamps.dated(pl.col("localtime"))),
-            timestamps.dated(pl.col("rfctime")),
-        ),
+        **_own_times(),
+        level=pl.when(is_client).then(loggers.level(pl.col("level"))).otherwise("level").replace(_LEVELS),
+    )
+    is_paired = is_client & pl.col("attrs").is_not_null()
+    fields = fields.with_columns(
+        told=pl.when(is_paired & pl.col("kept").is_null()).then(loggers.told_in_pairs()).otherwise("told")
     )
     joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
     # A separator between level and message is no part of it.
-    is_client = pl.col("format") == "client-text"
-    said = pl.when(is_client).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
+    is_text = pl.col("format") == "client-text"
+    said = pl.when(is_text).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
     is_bare = pl.col("format").is_in(book.names("bare"))
-    read = pl.when(is_bare).then(pl.coalesce("message", "masked")).otherwise("masked")
+    read = pl.when(is_bare).then(pl.coalesce("told", "message", "masked")).otherwise(pl.coalesce("told", "masked"))
     return joined.with_columns(
         message=said, text=_with_rest(read), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
-    ).drop("masked")
+    ).drop("masked", "told", "kept")
+
+
+def _own_times() -> dict[str, pl.Expr]:
+    """The stamp of a line by the groups that hold it: a moment, or one without a zone."""
+    return {
+        "own_utc": pl.coalesce(
+            timestamps.moment(pl.col("rfctime")),
+            timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")),
+            _cpp_time(pl.col("body"), pl.col("format")),
+        ),
+        "own_naive": pl.coalesce(
+            timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
+            pl.when(pl.col("zone").is_null()).then(timestamps.dated(pl.col("localtime"))),
+            timestamps.dated(pl.col("rfctime")),
+            timestamps.half_days(pl.col("halftime")),
+        ),
+    }
 
 
 def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:

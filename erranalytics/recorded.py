@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from erranalytics import calls, redact, schema
+from erranalytics import calls, lineformats, redact, schema
 from erranalytics.rulebook import Rulebook
 
 # ``row`` is the place of the event in its batch.
@@ -28,7 +28,10 @@ def tell(events: pl.DataFrame, *, rules: Rulebook) -> Told:
     """Find the calls that events record; what only the outcome of a call tells becomes the verdict of its event."""
     text, form = pl.col("text"), pl.col("format")
     may_be = (form == FORMAT) | ((form == "unknown") & text.str.starts_with('{"'))
-    rows = events.with_row_index("row").filter(may_be)
+    # Of the line of a logger only what it tells of the error is kept, as attributes.
+    is_logger = form.is_in(lineformats.load().names("reads"))
+    rows = events.with_row_index("row").filter(may_be | is_logger)
+    rows = rows.with_columns(text=pl.when(is_logger).then("attrs").otherwise("text"))
     none = Told(events, schema.empty(SCHEMA), _rejects(events.head(0).with_columns(fault=pl.lit(None, pl.String))))
     if rows.is_empty():
         return none

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from erranalytics import facts, gateways, routes
+from erranalytics import facts, gateways, lineformats, routes
 from erranalytics.calls import status_told
 from erranalytics.routes import EMBED_PATHS, POLL_PATHS, PROGRESS_PATHS, STREAM_PATHS
 from erranalytics.rulebook import Rulebook
 
-# What a program wrote that calls Ollama.
 PROBLEMS = ("warning", "error", "critical")
-CLIENT_FORMATS = (
-    *("client-json", "client-text", "client-thread", "client-note", "client-trace", "client-chain", "client-error"),
-    *("go-client", "node-start", "curl-call", "curl-trying", "curl-fault"),
-)
 
 
 def causes_frame(rules: Rulebook) -> pl.DataFrame:
@@ -156,7 +151,7 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, call
     table = table.join(_of_calls(calls), on="event_id", how="left", maintain_order="left")
     table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
     form, named = pl.col("format"), pl.col("named")
-    is_client, is_access = form.is_in(CLIENT_FORMATS), form.is_in(["gin", *gateways.ACCESS])
+    is_client, is_access = form.is_in(lineformats.load().of_clients), form.is_in(["gin", *gateways.ACCESS])
     # What an application wrote in words tells its status there, if at all.
     told = status_told(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
@@ -206,7 +201,7 @@ def _surface() -> pl.Expr:
         .then(pl.lit("access"))
         .when(form.is_in(gateways.FORMATS))
         .then(pl.lit("gateway"))
-        .when(form.is_in(CLIENT_FORMATS))
+        .when(form.is_in(lineformats.load().of_clients))
         .then(pl.lit("client"))
         .otherwise(pl.lit("server"))
     )

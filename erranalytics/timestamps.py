@@ -25,8 +25,17 @@ _MONTHS = (
 )
 MONTHS = {name: f"{number:02}" for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 
+# What Java prints for %Tp (AmPmMarkers of its locale data, 17 and 25): the halves of the day.
+_HALVES = {
+    **dict.fromkeys(("AM", "A. M.", "A.\u00a0M.", "FM", "上午", "午前", "오전"), "AM"),
+    **dict.fromkeys(("PM", "P. M.", "P.\u00a0M.", "EM", "下午", "午後", "오후"), "PM"),
+}
+
 # The micro sign comes as U+00B5, U+03BC, plain u, and mangled by Windows consoles.
 _UNIT_US = {"h": 3.6e9, "m": 6e7, "s": 1e6, "ms": 1e3, "ns": 1e-3}
+
+# Numbers of a clock by their size: seconds, milliseconds, microseconds, nanoseconds since 1970.
+_CLOCKS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 
 
 def rfc3339(text: pl.Expr) -> pl.Expr:
@@ -61,6 +70,21 @@ def unix(text: pl.Expr) -> pl.Expr:
     '2026-03-01T11:04:05.416409+00:00'
     """
     return seconds_us(text).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def moment(text: pl.Expr) -> pl.Expr:
+    """A stamp of RFC 3339, or a number of a clock, as UTC.
+
+    >>> frame = pl.DataFrame({"t": ["2026-03-01T11:04:05Z", "1772363045", "1772363045416", "soon"]})
+    >>> frame.select(moment(pl.col("t"))).to_series().dt.to_string("%F %T%.3f").to_list()
+    ['2026-03-01 11:04:05.000', '2026-03-01 11:04:05.000', '2026-03-01 11:04:05.416', None]
+    """
+    number = text.cast(pl.Float64, strict=False)
+    scaled = number / 1_000
+    for limit, factor in reversed(_CLOCKS):
+        scaled = pl.when(number < limit).then(number * factor).otherwise(scaled)
+    since = scaled.round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.coalesce(any_rfc3339(text), since)
 
 
 def unix_us(text: pl.Expr) -> pl.Expr:
@@ -124,6 +148,21 @@ def dated(text: pl.Expr) -> pl.Expr:
     """
     plain = text.str.replace_many({"T": " ", "/": "-", ",": "."})
     return naive(plain, "%Y-%m-%d %H:%M:%S%.f")
+
+
+def half_days(text: pl.Expr) -> pl.Expr:
+    """``Nov 26, 2026 11:08:19 PM``, as java.util.logging prints it in any language, as naive microseconds.
+
+    >>> stamps = ["Nov 26, 2026 9:08:19 PM", "Nov. 26, 2026 12:00:00 AM", "11月 26, 2026 9:08:19 下午"]
+    >>> frame = pl.DataFrame({"t": stamps})
+    >>> frame.select(half_days(pl.col("t"))).to_series().dt.to_string("%F %T").to_list()
+    ['2026-11-26 21:08:19', '2026-11-26 00:00:00', '2026-11-26 21:08:19']
+    """
+    part = text.str.extract_groups(r"^([0-9]{0,2}[^ .0-9]+)\.? ([0-9]{2}), ([0-9]{4}) ([0-9:]{7,8}) (.+)$").struct.field
+    month = part("1").str.to_lowercase().replace_strict(MONTHS, default=None, return_dtype=pl.String)
+    half = part("5").replace_strict(_HALVES, default=None, return_dtype=pl.String)
+    whole = pl.concat_str(part("3"), month, part("2"), part("4").str.zfill(8), half, separator=" ")
+    return naive(whole, "%Y %m %d %I:%M:%S %p")
 
 
 def yearless(text: pl.Expr) -> pl.Expr:

@@ -50,12 +50,14 @@ reasoned as (
 -- A program says several times that a call failed, and tries again at once; where its log tells no time, lines that
 -- stand together belong together. What it says in the second of a fault in the same log is an echo of that.
 clients as (
-    select p.event_id, p.session_id, p.ts, p.settled_id, r.fingerprint, r.message, s.first_ts < s.last_ts as is_dated,
+    select p.event_id, p.session_id, p.ts, p.settled_id, r.fingerprint, r.message, e.format, coalesce(e.component, '') as component, s.first_ts < s.last_ts as is_dated,
         coalesce(case when s.first_ts < s.last_ts then p.ts - lag(p.ts) over w > interval 3 second else p.event_id - lag(p.event_id) over w > 3 end, true)
         -- A request behind what was said of the one before is another call.
         or (p.is_wire and not lag(p.is_wire) over w) as is_apart,
         -- An operation of the Go client and a command of curl are one call each; a record with its whole exception tells of one.
-        e.format in ('go-client', 'curl-call', 'curl-trying') as is_call,
+        list_contains(getvariable('call_formats'), e.format) as is_call,
+        -- Two layers of a program say at once, in their words, what one of them was told.
+        s.first_ts < s.last_ts and coalesce(r.message = lag(r.message) over w and r.fingerprint <> lag(r.fingerprint) over w and p.event_id - lag(p.event_id) over w = 1 and p.ts - lag(p.ts) over w <= interval 100 millisecond, false) as is_retold,
         coalesce(regexp_matches(e.attrs, 'Traceback \(most recent|(?:"|\\n|\\t) *at \S|Caused by: '), false) as is_whole
     from problems as p
     inner join sources as s using (source_id)
@@ -69,14 +71,18 @@ client_bursts as (
 ),
 tellings as (
     select *,
-        last_value(case when is_whole then {'ts': ts, 'message': message, 'fingerprint': fingerprint} end ignore nulls)
+        last_value(case when is_whole then {'ts': ts, 'message': message, 'fingerprint': fingerprint, 'format': format} end ignore nulls)
             over (partition by session_id, burst_no order by event_id rows between unbounded preceding and 1 preceding) as whole_before
     from client_bursts
 ),
--- One failure is told whole twice only by two statements, at once, in the same words.
+-- One failure is told whole twice only by two statements, at once, in the same words; an exception that is printed bare is no statement.
+-- The aggregator of Spring AI states a failure once for each layer of a stream, and Tomcat the innermost cause of what was stated before.
 told_apart as (
     select * exclude (whole_before, is_apart),
-        is_apart or is_call or coalesce(is_whole and not (message = whole_before.message and fingerprint <> whole_before.fingerprint and ts - whole_before.ts <= interval 100 millisecond), false)
+        is_apart or (is_call and not is_retold) or coalesce(is_whole and not (ts - whole_before.ts <= interval 100 millisecond
+            and (message = whole_before.message or ends_with(component, '[dispatcherServlet]'))
+            and (fingerprint <> whole_before.fingerprint or ends_with(component, 'ai.chat.model.MessageAggregator'))
+            and not (format = 'client-error' and whole_before.format = 'client-error')), false)
             and whole_before is not null as is_new
     from tellings
 ),
