@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -245,17 +245,30 @@ def load() -> FormatBook:
     """
     folder = resources.files("erranalytics") / "formats"
     order = (folder / "order.txt").read_text(encoding="utf-8").split()
-    formats, faults, digest = [], [], hashlib.sha256("\n".join(order).encode())
+    common = (folder / "shared.toml").read_text(encoding="utf-8")
+    formats, faults, digest = [], [], hashlib.sha256("\n".join([*order, common]).encode())
+    shared = tomllib.loads(common)
     for name in order:
         text = (folder / f"{name}.toml").read_text(encoding="utf-8")
         digest.update(text.encode())
         try:
-            formats.append(LineFormat.model_validate(tomllib.loads(text)))
-        except (ValidationError, tomllib.TOMLDecodeError) as error:
+            formats.append(LineFormat.model_validate(_with_shared(tomllib.loads(text), shared)))
+        except (ValidationError, tomllib.TOMLDecodeError, KeyError) as error:
             faults.append(f"formats/{name}.toml: {error}")
     if faults:
         raise FormatError.from_faults(faults)
     return FormatBook(formats, digest.hexdigest())
+
+
+def _with_shared(data: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a format with what it names of ``shared.toml`` by ``@name``; in a list, a list in its place."""
+    for key, value in data.items():
+        if isinstance(value, str) and value.startswith("@"):
+            data[key] = shared[value[1:]]
+        elif key == "continues":
+            lists = (shared[name[1:]] if name.startswith("@") else [name] for name in value)
+            data[key] = [name for names in lists for name in names]
+    return data
 
 
 def check(book: FormatBook) -> list[str]:

@@ -251,3 +251,21 @@ def test_two_layers_that_log_one_failure_are_one_incident(tmp_path: Path) -> Non
     assert [row["cause"] for row in rows] == ["model_not_found"] * 3
     first, second, third = (row["incident_id"] for row in rows)
     assert first == second != third
+
+
+def test_what_follows_the_line_of_the_request_is_of_the_same_call(tmp_path: Path) -> None:
+    """httpx logs the status, the program what it makes of it: one incident for each call, also as JSON."""
+    at = "2026-01-03T13:56:{:02}.29{}245"
+    wire = 'HTTP Request: POST http://ollama:11434/api/chat \\"HTTP/1.1 500 Internal Server Error\\"'
+    words = "Ollama generation failed with 500 (attempt {}/2). Retrying in 2s..."
+    lines = []
+    for call, second in enumerate((52, 54), 1):
+        for part, (level, logger, text) in enumerate((("INFO", "httpx", wire), ("WARNING", "app", words.format(call)))):
+            stamp = at.format(second, part)
+            lines.append(f'{{"timestamp": "{stamp}", "level": "{level}", "logger": "{logger}", "message": "{text}"}}')
+    path = tmp_path / "app.log"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = read(path, tmp_path)
+    assert [row["cause"] for row in rows] == ["http_500"] * 4
+    assert [row["incident_id"] for row in rows] == [rows[0]["incident_id"]] * 2 + [rows[2]["incident_id"]] * 2
+    assert rows[0]["incident_id"] != rows[2]["incident_id"]

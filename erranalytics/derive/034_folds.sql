@@ -56,8 +56,10 @@ clients as (
         or (p.is_wire and not lag(p.is_wire) over w) as is_apart,
         -- An operation of the Go client and a command of curl are one call each; a record with its whole exception tells of one.
         list_contains(getvariable('call_formats'), e.format) as is_call,
-        -- Two layers of a program say at once, in their words, what one of them was told.
-        s.first_ts < s.last_ts and coalesce(r.message = lag(r.message) over w and r.fingerprint <> lag(r.fingerprint) over w and p.event_id - lag(p.event_id) over w = 1 and p.ts - lag(p.ts) over w <= interval 100 millisecond, false) as is_retold,
+        -- Two layers of a program say at once, in their words, what one of them was told; so it does behind the request.
+        coalesce(lag(p.is_wire) over w and not p.is_wire, false) or coalesce(s.first_ts < s.last_ts
+            and r.message = lag(r.message) over w and r.fingerprint <> lag(r.fingerprint) over w
+            and p.event_id - lag(p.event_id) over w = 1 and p.ts - lag(p.ts) over w <= interval 100 millisecond, false) as is_retold,
         coalesce(regexp_matches(e.attrs, 'Traceback \(most recent|(?:"|\\n|\\t) *at \S|Caused by: '), false) as is_whole
     from problems as p
     inner join sources as s using (source_id)
