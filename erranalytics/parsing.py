@@ -112,7 +112,9 @@ def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat) -> pl
 
 def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
     """Add ``owner``, the format of lines that are those of a program, and ``told``, what the rules read of them."""
-    may_be = pl.col("component").is_null() | pl.col("component").str.contains("/", literal=True)
+    # v0.1.21 and v0.1.22 printed the whole path, which is another where a distribution built them.
+    path = pl.col("component")
+    may_be = path.is_null() | (path.str.contains("/", literal=True) & ~path.str.contains("ollama/", literal=True))
     is_theirs = (may_be & pl.col("line").str.contains(client.pattern)).fill_null(value=False)
     if not fields.select(is_theirs.any()).item():
         return fields.with_columns(owner=pl.lit(None, pl.String), told=pl.lit(None, pl.String))

@@ -53,6 +53,13 @@ MESSAGES = {
 }
 
 
+def test_the_path_of_a_source_tells_a_program_from_ollama() -> None:
+    """v0.1.21 printed the whole path; other programs in Go print theirs."""
+    folders = ("/go/src/github.com/jmorganca/ollama/gpu", "/build/ollama/src/ollama/gpu", "/opt/app")
+    events = parse(*(f"time=2024-01-18T21:51:30.142Z level=INFO source={one}/gpu.go:39 msg=demo" for one in folders))
+    assert events["format"].to_list() == ["slog-text", "slog-text", "client-slog"]
+
+
 @pytest.mark.parametrize("rest", MESSAGES)
 def test_slog_quoting(rest: str) -> None:
     """Quoted, empty, repeated and blank-holding keys; Go escapes; bare Windows paths."""
