@@ -1,12 +1,15 @@
-"""Shared fixtures: the folders, and stores that tests of several modules read and none writes."""
+"""Shared fixtures: the folders, stores that tests of several modules read and none writes, a server that misbehaves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from recorded_calls import recorded
+from wire.server import WireServer
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,3 +68,22 @@ def pages(hostile: duckdb.DuckDBPyConnection) -> list[str]:
     from page_reader import drawn
 
     return [drawn([], hostile), drawn(["incidents", "unknown-errors", "error-frequency", "oom-incidents"], hostile)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WireServer]:
+    """The server that misbehaves."""
+    with WireServer() as running:
+        yield running
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of records."""
+    return tmp_path / "calls.jsonl"
+
+
+@pytest.fixture
+def calls(path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """Reads the records written so far; every one of them fits the model."""
+    return partial(recorded, path)

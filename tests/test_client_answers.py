@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_calls import recorded
 
 from erranalytics.client import Recorder, wrap
 from erranalytics.client.masking import Words, error_body, masked
 from erranalytics.client.watching import BODY, PIECE, Watch
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The file of records."""
-    return tmp_path / "calls.jsonl"
-
-
-@pytest.fixture
-def calls(path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Reads the records written so far; every one of them fits the model."""
-    return partial(recorded, path)
 
 
 # --- answers of other shapes ------------------------------------------------------------------------------------------

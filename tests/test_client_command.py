@@ -7,24 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wire.server import WireServer
 
 from erranalytics import callrecords, recording
 
 ROOT = Path(__file__).resolve().parent.parent
 CALL = "import {module}\n{module}.post({url!r} + '/api/generate', json={{'model': 'fine', 'stream': False}})\n"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[WireServer]:
-    """The server that misbehaves."""
-    with WireServer() as running:
-        yield running
 
 
 def run(

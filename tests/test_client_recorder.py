@@ -8,38 +8,17 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_calls import ask, recorded, stream
-from wire.server import FLAKY, WireServer
+from recorded_calls import ask, stream
+from wire.server import FLAKY
 
 from erranalytics.client import Recorder, record, wrap
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[WireServer]:
-    """The server that misbehaves."""
-    with WireServer() as running:
-        yield running
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The file of records."""
-    return tmp_path / "calls.jsonl"
-
-
-@pytest.fixture
-def calls(path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Reads the records written so far; every one of them fits the model."""
-    return partial(recorded, path)
 
 
 # --- blocks and wrapped clients ---------------------------------------------------------------------------------------
