@@ -12,6 +12,7 @@ from erranalytics import lineformats, linking, relaying, rows, store
 from erranalytics.rulebook import Rulebook
 
 DUMPS = "request-dump"
+_LOADED = "load_id between getvariable('first_load_id') and getvariable('last_load_id')"
 # What need not be run where there is nothing of it, with what tells so.
 _ONLY_IF = {
     "022_load_facts.sql": "select (select count(*) from load_ends) + (select count(*) from load_refusals) > 0",
@@ -22,26 +23,27 @@ _ONLY_IF = {
 
 
 def derive(
-    connection: duckdb.DuckDBPyConnection, *, load_id: int, sessions: Iterable[int], since_id: int | None
+    connection: duckdb.DuckDBPyConnection, *, loads: range, sessions: Iterable[int], since_id: int | None
 ) -> None:
-    """Runs, model loads, incidents, outcomes of requests and templates anew for what a load touched.
+    """Runs, model loads, incidents, outcomes of requests and templates anew for what some loads touched.
 
     Args:
         connection: the store, inside a transaction.
-        load_id: the load.
-        sessions: runs that were touched besides those of its records.
-        since_id: the first event that was touched besides its records; None when there is none, 0 when runs were
+        loads: the numbers of the loads; empty when only ``sessions`` are derived anew.
+        sessions: runs that were touched besides those of their records.
+        since_id: the first event that was touched besides their records; None when there is none, 0 when runs were
             joined or put in another order.
     """
+    connection.execute(f"set variable first_load_id = {loads.start}")
+    connection.execute(f"set variable last_load_id = {loads.stop - 1}")
     connection.execute(
-        """create or replace temp table scope as
-           select distinct session_id from events where load_id = ? and session_id is not null""",
-        [load_id],
+        f"""create or replace temp table scope as
+            select distinct session_id from events where {_LOADED} and session_id is not null"""
     )
     # Not even one NULL: nothing is `not in` a set that holds one.
     if others := [[one] for one in sessions]:
         connection.executemany("insert into scope values (?)", others)
-    ((first,),) = connection.execute("select min(event_id) from events where load_id = ?", [load_id]).fetchall()
+    ((first,),) = connection.execute(f"select min(event_id) from events where {_LOADED}").fetchall()
     touched = min(int(one) for one in (first, since_id, 0 if first is None else None) if one is not None)
     _since(connection, touched)
     # Runs that are looked at besides have no new loads.
@@ -49,7 +51,6 @@ def derive(
     linking.widen(connection, touched=touched)
     relaying.widen(connection, touched=touched)
     _fold_from(connection, touched)
-    connection.execute(f"set variable load_id = {int(load_id)}")
     connection.execute(f"set variable call_formats = {lineformats.load().names('calls')}")
     connection.execute(
         """create or replace temp table earlier_runs as

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import duckdb
+import polars as pl
 
-from erranalytics import archives, clocks, dumps, identity, journal, loads, sources, store
+from erranalytics import archives, clocks, dumps, identity, journal, loads, resuming, sources, store
 from erranalytics.dumps import DumpFolder
 from erranalytics.errors import ErranalyticsError, InputError
 from erranalytics.journal import Journal
-from erranalytics.loads import LoadResult, Options
+from erranalytics.loads import LoadResult, Options, Small
+from erranalytics.pipeline import State
 from erranalytics.sources import Source
 
+# Small sources are stored together; so much is lost at most when the program is killed.
+TOGETHER_BYTES = 4 << 20
+TOGETHER_COUNT = 100
 # How much text there is in an archive that does not tell its size, for progress only.
 USUAL_RATIO = 10
 
@@ -49,22 +54,94 @@ class Intake:
     watch: Watch
     results: list[LoadResult] = field(default_factory=list)
     faults: list[ErranalyticsError] = field(default_factory=list)
+    _waiting: list[tuple[Small | LoadResult, str | None]] = field(default_factory=list)
 
     def take(self, paths: Sequence[str]) -> None:
         """Files, folders, globs and ``-``; what cannot be read is a fault, the others go on."""
         found = in_order(list(dumps.grouped(sources.expand(paths))))
         sizes = [size_on_disk(one) for one in found]
         self.watch.on_total(sum(size or 0 for size in sizes))
-        for one, size in zip(found, sizes, strict=True):
+        try:
+            for one, size in zip(found, sizes, strict=True):
+                try:
+                    source = self._opened(one)
+                except InputError as fault:
+                    self.watch.on_bytes(size or 0)
+                    self._fail(fault)
+                    continue
+                note = one.told() if isinstance(one, DumpFolder) else None
+                try:
+                    self._take(source, source.byte_size if size is None else size, note=note)
+                finally:
+                    sources.discard(source)
+        except Exception:
+            # Those before it are not to blame.
+            self._store_waiting()
+            raise
+        self._store_waiting()
+
+    def _take(self, source: Source, size: int, *, note: str | None) -> None:
+        """Load a source, or let it wait for others when it is small and continues none."""
+        if self._may_meet(source):
+            self._store_waiting()
+        with _metered(source, size, self.watch.on_bytes) as advance:
+            options = replace(self.options, on_bytes=advance, on_read=self.watch.on_read)
+            known = identity.find_known(self.connection, source, host=options.host)
+            if known and known.is_all:
+                self._waiting.append((loads.nothing_new(source, known), None))
+                return
+            first = resuming.first_state(source, options)
+            if known or self._goes_on(source, first) or not loads.is_small(source, options):
+                self._store_waiting()
+                after = self.results[-1].ending if self.results else None
+                self._keep(loads.load(self.connection, source, options, after=after), note=note)
+                return
+            self._waiting.append((loads.parse_small(self.connection, source, options, first=first), note))
+        smalls = [one for one, _ in self._waiting if isinstance(one, Small)]
+        if len(smalls) >= TOGETHER_COUNT or sum(small.size for small in smalls) >= TOGETHER_BYTES:
+            self._store_waiting()
+
+    def _may_meet(self, source: Source) -> bool:
+        """Whether a source may be known when those that wait are stored: by its first bytes, or by its name."""
+        return any(
+            small.source.uri == source.uri or source.sample.startswith(small.source.sample[: sources.HEAD_BYTES])
+            for small, _ in self._waiting
+            if isinstance(small, Small)
+        )
+
+    def _goes_on(self, source: Source, first: State) -> bool:
+        """Whether a source continues the one before it."""
+        before = self._waiting[-1][0] if self._waiting else self.results[-1] if self.results else None
+        if before is None or not identity.is_sibling(source.uri, before.uri):
+            return False
+        after = before.ending_for(self.options) if isinstance(before, Small) else before.ending
+        return after is not None and identity.continues(
+            source, first, after, host=self.options.host, formats=self.options.formats
+        )
+
+    def _store_waiting(self) -> None:
+        """Store what waits; if that fails, one by one, so that a bad source does not take the others with it."""
+        waiting, self._waiting = self._waiting, []
+        smalls = [one for one, _ in waiting if isinstance(one, Small)]
+        try:
+            results = iter(loads.load_together(self.connection, smalls, self.options))
+        except (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError):
+            if len(smalls) < 2:
+                raise
+            results = self._one_by_one(smalls)
+        for one, note in waiting:
+            self._keep(next(results) if isinstance(one, Small) else one, note=note)
+
+    def _one_by_one(self, smalls: Sequence[Small]) -> Iterator[LoadResult]:
+        """Results of what can be stored; then the first fault is raised."""
+        first: Exception | None = None
+        for small in smalls:
             try:
-                source = self._opened(one)
-            except InputError as fault:
-                self.watch.on_bytes(size or 0)
-                self._fail(fault)
-                continue
-            result = self._loaded(source, source.byte_size if size is None else size)
-            told = one.told() if isinstance(one, DumpFolder) and result.status != "known" else None
-            self._keep(replace(result, note="; ".join(note for note in (told, result.note) if note) or None))
+                yield from loads.load_together(self.connection, [small], self.options)
+            except (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError) as fault:
+                first = first or fault
+        if first:
+            raise first
 
     def take_journal(self, wanted: Journal) -> None:
         """What the journal holds since the last time, and the gap when the last entry is gone from it."""
@@ -79,15 +156,20 @@ class Intake:
         self.watch.on_total(2 * piece.source.byte_size)
         if piece.last_us is None or piece.last_us == last_us:
             sources.discard(piece.source)
-            self._keep(LoadResult(wanted.uri, "known", "journald-json", note=piece.note))
+            self._keep(LoadResult(wanted.uri, "known", "journald-json"), note=piece.note)
             return
-        result = self._loaded(piece.source, piece.source.byte_size)
-        notes = [piece.note, result.note]
+        source, notes = piece.source, [piece.note]
+        try:
+            with _metered(source, source.byte_size, self.watch.on_bytes) as advance:
+                options = replace(self.options, on_bytes=advance, on_read=self.watch.on_read)
+                result = loads.load(self.connection, source, options)
+        finally:
+            sources.discard(source)
         with store.transaction(self.connection):
             if last_us is not None and piece.first_us is not None and piece.first_us > last_us:
                 notes.append(journal.write_gap(self.connection, wanted, from_us=last_us, to_us=piece.first_us))
             journal.remember(self.connection, wanted, piece.last_us, host=host)
-        self._keep(replace(result, note="; ".join(note for note in notes if note) or None))
+        self._keep(result, note="; ".join(note for note in notes if note))
 
     def _opened(self, one: str | DumpFolder | InputError) -> Source:
         if isinstance(one, InputError):
@@ -102,20 +184,9 @@ class Intake:
         self.watch.on_total(2 * source.byte_size)
         return source
 
-    def _loaded(self, source: Source, size: int) -> LoadResult:
-        after = self.results[-1].ending if self.results else None
-        try:
-            with _metered(source, size, self.watch.on_bytes) as advance:
-                return loads.load(
-                    self.connection,
-                    source,
-                    replace(self.options, on_bytes=advance, on_read=self.watch.on_read),
-                    after=after,
-                )
-        finally:
-            sources.discard(source)
-
-    def _keep(self, result: LoadResult) -> None:
+    def _keep(self, result: LoadResult, *, note: str | None) -> None:
+        """Keep a result, with what was seen before its source was read."""
+        result = replace(result, note="; ".join(one for one in (note, result.note) if one) or None)
         self.results.append(result)
         self.watch.on_result(result)
 

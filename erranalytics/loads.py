@@ -1,30 +1,37 @@
-"""A load: one source into the store, exactly once, in one transaction.
+"""A load: one source into the store, exactly once; several small ones in one transaction.
 
 A source is known by its bytes: ``sources`` keeps how many were ingested and their SHA-256. A file that begins with
 the bytes of a known source is that source; what follows them is new. Its last record is open: more bytes may still
-change it, so a grown file is read again from there. The row in ``loads`` is written last, and nothing is visible
-before it.
+change it, so a grown file is read again from there. The rows of ``loads`` are written last, and nothing is visible
+before them.
+
+Deriving costs the same for one record as for thousands. So small sources wait for each other and are stored together
+(``Small``), unless one has records of another: then all before it are derived first, as if each had come alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import polars as pl
 
-from erranalytics import __version__, deriving, identity, lineformats, pipeline, reconciling, resuming, rows, store
+from erranalytics import __version__, archives, deriving, identity, pipeline, reconciling, resuming, sources, store
+from erranalytics.appending import Appender, Totals
 from erranalytics.identity import Ending, Known
-from erranalytics.pipeline import Batch
+from erranalytics.pipeline import Batch, State
 from erranalytics.reconciling import Reconciled
 from erranalytics.resuming import Begin, Options, Taken
 from erranalytics.sources import Source
 
 # With fewer events in the store, deriving is over before a second thread has begun.
 FEW_EVENTS = 200_000
+SMALL_BYTES = 1 << 20
 
-__all__ = ["LoadResult", "Options", "load"]
+__all__ = ["LoadResult", "Options", "Small", "load", "load_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,18 @@ class LoadResult:
 
 
 @dataclass(slots=True)
-class _Totals:
-    lines: int = 0
-    bytes: int = 0
-    events: int = 0
-    rejects: int = 0
-    unknown: int = 0
+class _Load:
+    """A load whose records are in the store, inside the transaction that brings its row."""
+
+    source: Source
+    begin: Begin
+    started: datetime
+    totals: Totals
+    last: Batch
+    status: str = "new"
+    taken: Taken = field(default_factory=Taken)
+    once: Reconciled = field(default_factory=Reconciled)
+    is_replaced: bool = False
 
 
 def load(
@@ -75,45 +88,32 @@ def load(
     known = identity.find_known(connection, source, host=options.host)
     if known and known.is_all:
         options.on_bytes(source.byte_size)
-        return _nothing_new(source, known)
+        return nothing_new(source, known)
+    first = resuming.first_state(source, options)
+    if known or not (after and identity.continues(source, first, after, host=options.host, formats=options.formats)):
+        after = None
+    if is_small(source, options) and not (known or after):
+        return load_together(connection, [parse_small(connection, source, options, first=first)], options)[0]
     is_replaced = known is None and identity.was_replaced(connection, source)
     started = datetime.now(UTC)
     with store.transaction(connection):
-        begin = resuming.begin(connection, source, options, known=known, after=after)
+        begin = resuming.begin(connection, first, options, known=known, after=after)
         taken = resuming.take_back(connection, begin, known=known)
         totals, last = _append_all(connection, source, options, begin)
         options.on_read()
-        if totals.lines == 0:
+        if totals.line_count == 0:
             connection.rollback()
             connection.begin()
-            return _nothing_new(source, known, note=last.block.note)
-        resuming.write_source(connection, source, last, begin, options)
-        once = reconciling.reconcile(
-            connection,
-            source_id=begin.source_id,
-            load_id=begin.load_id,
-            chain=begin.before.chain if begin.before else (),
-        )
-        deriving.write_catalogue(connection, options.rules)
-        deriving.derive(
-            connection,
-            load_id=begin.load_id,
-            sessions=once.sessions | taken.sessions,
-            since_id=min((one for one in (once.since_id, taken.since_id) if one is not None), default=None),
-        )
-        _write_load(connection, options, begin, started=started, totals=totals, once=once, taken=taken)
-        result = _result(connection, source, begin, totals, last, once=once, status="grown" if known else "new")
-    note = "it replaces another file of this name, which was rotated or truncated" if is_replaced else None
-    return replace(
-        result,
-        note="; ".join(one for one in (note, result.note) if one) or None,
-        line_count=result.line_count - (0 if begin.before else taken.line_count),
-        event_count=result.event_count - taken.event_count,
-        ending=resuming.ending(source, begin, last, options),
-    )
+            return nothing_new(source, known, note=last.block.note)
+        resuming.write_sources(connection, [(source, last, begin)], options)
+        status = "grown" if known else "new"
+        done = _Load(source, begin, started, totals, last, status, taken, is_replaced=is_replaced)
+        done.once = _reconciled(connection, begin)
+        return _finish(connection, [done], options)[0]
 
 
-def _nothing_new(source: Source, known: Known | None, *, note: str | None = None) -> LoadResult:
+def nothing_new(source: Source, known: Known | None, *, note: str | None = None) -> LoadResult:
+    """The result of a source that is empty, or adds nothing to what the store has of it."""
     if known is None:
         return LoadResult(source.uri, "empty", "", source.encoding, note=note)
     row = known.row
@@ -122,136 +122,247 @@ def _nothing_new(source: Source, known: Known | None, *, note: str | None = None
 
 def _append_all(
     connection: duckdb.DuckDBPyConnection, source: Source, options: Options, begin: Begin
-) -> tuple[_Totals, Batch]:
-    totals, position = _Totals(), begin.start
-    templates = pl.DataFrame(
-        store.rows(connection, "select fingerprint, template_id from templates"),
-        schema={"fingerprint": pl.String, "template_id": pl.Int32},
-    )
-    causes = rows.causes_frame(options.rules)
+) -> tuple[Totals, Batch]:
+    totals, position = Totals(), begin.start
+    appender = Appender(connection, options, event_id=begin.event)
     # Parsing keeps the other core busy: a single writer costs a quarter less than two that share the work.
     connection.execute("set threads = 1")
-    batches = pipeline.run(
+    for batch in pipeline.parsed(
         source,
         state=begin.state,
         start=begin.start,
         formats=options.formats,
-        rules=options.rules,
-        memo=options.memo,
         block_bytes=options.block_bytes,
         seen=(begin.seen.byte_count, begin.seen.digest) if begin.seen else None,
-    )
-    for batch in batches:
-        events, templates, fresh = _number(batch.events, begin, totals, templates, options.host)
-        options.on_events(events)
-        store.append(connection, "templates", fresh)
-        store.append(connection, "events", rows.event_rows(events))
-        store.append(connection, "requests", rows.request_rows(events))
-        calls = batch.calls.with_columns(event_id=pl.col("row").cast(pl.Int64) + (begin.event + totals.events))
-        store.append(connection, "errors", rows.error_rows(events, causes, options.rules, calls))
-        store.append(connection, "calls", rows.call_rows(calls, events))
-        rejects = batch.rejects.with_columns(load_id=pl.lit(begin.load_id), source_id=pl.lit(begin.source_id))
-        store.append(connection, "rejects", rejects)
-        totals.rejects += int(rejects["line_count"].sum())
-        totals.events += events.height
-        totals.lines += batch.block.line_count
-        totals.unknown += int(events.filter(pl.col("format") == lineformats.UNKNOWN)["line_count"].sum())
+    ):
+        appender.append([(begin, totals, batch)])
         options.on_bytes(batch.block.end - position)
         position, last = batch.block.end, batch
-    if begin.event + totals.events > FEW_EVENTS:
+    if appender.event_id > FEW_EVENTS:
         connection.execute("reset threads")
-    totals.bytes = last.block.size - begin.start
+    totals.byte_count = last.block.size - begin.start
     options.on_bytes(last.block.size - position)
     return totals, last
 
 
-def _number(
-    events: pl.DataFrame, begin: Begin, totals: _Totals, templates: pl.DataFrame, host: str | None
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Give events, sessions and templates their numbers; returns the events, all templates, the new ones."""
-    fresh = (
-        events.filter(pl.col("fingerprint").is_not_null())
-        .select("fingerprint", "template", "format")
-        .unique("fingerprint", keep="first", maintain_order=True)
-        .join(templates, on="fingerprint", how="anti", maintain_order="left")
-        .with_row_index("template_id", offset=templates.select(pl.col("template_id").max().fill_null(0) + 1).item())
-        .with_columns(pl.col("template_id").cast(pl.Int32), event_count=pl.lit(0, dtype=pl.Int64))
-    )
-    templates = pl.concat([templates, fresh.select("fingerprint", "template_id")])
-    numbered = events.with_row_index("event_id", offset=begin.event + totals.events).with_columns(
-        pl.col("event_id").cast(pl.Int64),
-        session_id=resuming.session_id(pl.col("session"), begin).cast(pl.Int32),
-        source_id=pl.lit(begin.source_id, dtype=pl.Int32),
-        load_id=pl.lit(begin.load_id, dtype=pl.Int32),
-        host=pl.lit(host) if host else pl.col("host"),
-    )
-    return numbered.join(templates, on="fingerprint", how="left", maintain_order="left"), templates, fresh
+def _reconciled(connection: duckdb.DuckDBPyConnection, begin: Begin) -> Reconciled:
+    chain = begin.before.chain if begin.before else ()
+    return reconciling.reconcile(connection, source_id=begin.source_id, load_id=begin.load_id, chain=chain)
 
 
-def _write_load(
-    connection: duckdb.DuckDBPyConnection,
-    options: Options,
-    begin: Begin,
-    *,
-    started: datetime,
-    totals: _Totals,
-    once: Reconciled,
-    taken: Taken,
-) -> None:
-    # The record with which the file before ended is read, and counted, with this one.
-    taken_from_before = taken.line_count if begin.before else 0
-    values = {
-        "load_id": begin.load_id,
-        "source_id": begin.source_id,
-        "started_at": started,
-        "finished_at": datetime.now(UTC),
-        "byte_start": begin.start,
-        "byte_count": totals.bytes,
-        "line_count": totals.lines + taken_from_before,
-        "event_count": totals.events - once.event_count,
-        "duplicate_count": once.line_count,
-        "reject_count": totals.rejects,
-        "version": __version__,
-        "rulebook_hash": options.rules.hash,
-        "formats_hash": options.formats.hash,
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A small new source that was read and parsed; nothing of it is in the store yet."""
+
+    source: Source
+    first: State
+    batches: tuple[Batch, ...]
+    started: datetime
+    is_replaced: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of its text."""
+        return self.batches[-1].block.size
+
+    @property
+    def uri(self) -> str:
+        """The name of its source."""
+        return self.source.uri
+
+    def ending_for(self, options: Options) -> Ending | None:
+        """Where it ended; what the numbers of its runs will be is not known."""
+        return resuming.ending(self.source, Begin(0, 0, 0, 0, 0, 0, 0, self.first), self.batches[-1], options)
+
+
+def is_small(source: Source, options: Options) -> bool:
+    """Whether a source may wait for others: it fits one block, and what is packed fits its sample."""
+    if source.compression != archives.NONE:
+        return len(source.sample) < sources.SAMPLE_BYTES
+    return source.byte_size <= min(SMALL_BYTES, options.block_bytes - 1)
+
+
+def parse_small(
+    connection: duckdb.DuckDBPyConnection, source: Source, options: Options, *, first: State | None = None
+) -> Small:
+    """Read and parse a small source that the store does not know."""
+    is_replaced, started = identity.was_replaced(connection, source), datetime.now(UTC)
+    first = first or resuming.first_state(source, options)
+    batches = pipeline.parsed(
+        source, state=first, start=0, formats=options.formats, block_bytes=options.block_bytes, is_small=True
+    )
+    small = Small(source, first, tuple(batches), started, is_replaced)
+    options.on_bytes(small.size)
+    options.on_read()
+    return small
+
+
+def load_together(connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small], options: Options) -> list[LoadResult]:
+    """Store small sources in their order, in as few transactions as their records allow."""
+    if not smalls:
+        return []
+    try:
+        with store.transaction(connection):
+            return _store_together(connection, smalls, options)
+    except _MeetsAnotherError as fault:
+        place = fault.place
+    parts = (smalls[:place], smalls[place : place + 1], smalls[place + 1 :])
+    return [result for part in parts for result in load_together(connection, part, options)]
+
+
+class _MeetsAnotherError(Exception):
+    """The source at this place has records of one before it: all before it must be derived first."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+def _store_together(
+    connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small], options: Options
+) -> list[LoadResult]:
+    """Append and derive the sources, inside a transaction.
+
+    Raises:
+        _MeetsAnotherError: one of several has records of another one.
+    """
+    connection.execute("set threads = 1")
+    begin = resuming.next_begin(connection, smalls[0].first)
+    appender = Appender(connection, options, event_id=begin.event)
+    done: dict[int, _Load] = {}
+    for place, small in enumerate(smalls):
+        if any(batch.block.line_count for batch in small.batches):
+            begin = replace(begin, state=small.first)
+            totals, last = Totals(byte_count=small.size), small.batches[-1]
+            done[place] = _Load(small.source, begin, small.started, totals, last, is_replaced=small.is_replaced)
+            begin = _next(begin, small)
+    waiting: list[int] = []
+
+    def append() -> None:
+        parts = [(done[place].begin, done[place].totals, batch) for place in waiting for batch in smalls[place].batches]
+        if parts:
+            appender.append(parts)
+            stored = [done[place] for place in waiting]
+            resuming.write_sources(connection, [(one.source, one.last, one.begin) for one in stored], options)
+            waiting.clear()
+
+    stored = [[batch.events for batch in smalls[place].batches] for place in done]
+    near = reconciling.near(connection, reconciling.spans(stored, host=options.host)) if done else set()
+    for number, (place, one) in enumerate(done.items()):
+        if number in near:
+            append()
+        waiting.append(place)
+        if number in near:
+            append()
+            if len(smalls) == 1:
+                one.once = _reconciled(connection, one.begin)
+            elif reconciling.meets(connection, source_id=one.begin.source_id, load_id=one.begin.load_id):
+                raise _MeetsAnotherError(place)
+    append()
+    results = dict(zip(done, _finish(connection, list(done.values()), options), strict=True)) if done else {}
+    return [
+        results.get(place) or nothing_new(small.source, None, note=small.batches[-1].block.note)
+        for place, small in enumerate(smalls)
+    ]
+
+
+def _next(begin: Begin, small: Small) -> Begin:
+    """The numbers behind those that a source takes; events get theirs when they are appended."""
+    numbers = pl.concat([batch.events["session"] for batch in small.batches])
+    runs = int(numbers.to_frame().select(pl.col("session").max().fill_null(-1)).item()) + 1
+    session = begin.session + runs
+    return replace(
+        begin,
+        source_id=begin.source_id + 1,
+        load_id=begin.load_id + 1,
+        session=session,
+        first_session=session,
+        fallback_session=session,
+    )
+
+
+def _finish(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> list[LoadResult]:
+    """Derive what the loads brought, and write their rows."""
+    deriving.write_catalogue(connection, options.rules)
+    sessions = frozenset[int]().union(*(one.once.sessions | one.taken.sessions for one in done))
+    touched = [since for one in done for since in (one.once.since_id, one.taken.since_id) if since is not None]
+    numbers = [one.begin.load_id for one in done]
+    deriving.derive(
+        connection, loads=range(min(numbers), max(numbers) + 1), sessions=sessions, since_id=min(touched, default=None)
+    )
+    _write_loads(connection, done, options)
+    return _results(connection, done, options)
+
+
+def _write_loads(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> None:
+    finished = datetime.now(UTC)
+    rows = [
+        {
+            "load_id": one.begin.load_id,
+            "source_id": one.begin.source_id,
+            "started_at": one.started,
+            "finished_at": finished,
+            "byte_start": one.begin.start,
+            "byte_count": one.totals.byte_count,
+            # The record with which the file before ended is read, and counted, with this one.
+            "line_count": one.totals.line_count + (one.taken.line_count if one.begin.before else 0),
+            "event_count": one.totals.event_count - one.once.event_count,
+            "duplicate_count": one.once.line_count,
+            "reject_count": one.totals.reject_count,
+            "version": __version__,
+            "rulebook_hash": options.rules.hash,
+            "formats_hash": options.formats.hash,
+        }
+        for one in done
+    ]
+    store.append(connection, "loads", pl.DataFrame(rows))
+
+
+_ABOUT = """
+with mine as (
+    select load_id, source_id, event_id, session_id, incident_id from events where load_id between $first and $last
+),
+counts as (
+    select m.load_id, count(x.event_id) as error_count, count(distinct m.incident_id) as incident_count
+    from mine as m left join errors as x using (event_id) group by m.load_id
+),
+versions as (
+    select m.load_id, list(s.version order by s.session_id) as versions
+    from (select distinct load_id, session_id from mine) as m inner join server_sessions as s using (session_id)
+    where s.version is not null group by m.load_id
+)
+select c.load_id, c.error_count, c.incident_count, v.versions from counts as c left join versions as v using (load_id)
+"""
+
+
+def _results(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> list[LoadResult]:
+    numbers = [one.begin.load_id for one in done]
+    about = {
+        row["load_id"]: row for row in store.rows(connection, _ABOUT, {"first": min(numbers), "last": max(numbers)})
     }
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    connection.execute(f"insert into loads ({names}) values ({marks})", list(values.values()))
+    ids = ", ".join(str(one.begin.source_id) for one in done)
+    hosts = dict(connection.execute(f"select source_id, host from sources where source_id in ({ids})").fetchall())
+    return [_result(one, about.get(one.begin.load_id, {}), hosts[one.begin.source_id], options) for one in done]
 
 
-def _result(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    begin: Begin,
-    totals: _Totals,
-    last: Batch,
-    *,
-    once: Reconciled,
-    status: str,
-) -> LoadResult:
-    about = connection.execute(
-        """select (select count(*) from errors where event_id in (select event_id from events where load_id = $load)),
-               (select count(distinct incident_id) from events where load_id = $load),
-               (select list(version order by session_id) from server_sessions
-                where session_id in (select session_id from events where load_id = $load) and version is not null),
-               (select host from sources where source_id = $source)""",
-        {"load": begin.load_id, "source": begin.source_id},
-    ).fetchone()
-    assert about is not None
+def _result(done: _Load, about: dict[str, Any], host: str | None, options: Options) -> LoadResult:
+    replaced = "it replaces another file of this name, which was rotated or truncated" if done.is_replaced else None
+    totals, taken = done.totals, done.taken
     return LoadResult(
-        uri=source.uri,
-        status=status,
-        wrapper=last.state.wrapping.wrapper,
-        encoding=source.encoding,
-        host=about[3],
-        versions=tuple(dict.fromkeys(about[2] or ())),
-        byte_count=totals.bytes,
-        line_count=totals.lines,
-        event_count=totals.events - once.event_count,
-        error_count=int(about[0]),
-        incident_count=int(about[1]),
-        duplicate_count=once.line_count,
-        reject_count=totals.rejects,
-        unknown_count=totals.unknown,
-        note=last.block.note,
+        uri=done.source.uri,
+        status=done.status,
+        wrapper=done.last.state.wrapping.wrapper,
+        encoding=done.source.encoding,
+        host=host,
+        versions=tuple(dict.fromkeys(about.get("versions") or ())),
+        byte_count=totals.byte_count,
+        line_count=totals.line_count - (0 if done.begin.before else taken.line_count),
+        event_count=totals.event_count - done.once.event_count - taken.event_count,
+        error_count=int(about.get("error_count", 0)),
+        incident_count=int(about.get("incident_count", 0)),
+        duplicate_count=done.once.line_count,
+        reject_count=totals.reject_count,
+        unknown_count=totals.unknown_count,
+        note="; ".join(note for note in (replaced, done.last.block.note) if note) or None,
+        ending=resuming.ending(done.source, done.begin, done.last, options),
     )

@@ -110,13 +110,32 @@ def run(
     seen: tuple[int, Digest | hashlib._Hash] | None = None,
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
-    read = blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
-    is_whole = start == 0 and state.line_no == 1 and state.rest is None
-    # Unwrapping and parsing have a thread each; judging, which needs no state, is done in the one of the caller.
-    unwrapped = ahead(_unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole))
-    for batch in ahead(_parsed(unwrapped, state=state, formats=formats), depth=2):
+    for batch in parsed(source, state=state, start=start, formats=formats, block_bytes=block_bytes, seen=seen):
         told = recorded.tell(judge(batch.events, rules=rules, memo=memo), rules=rules)
         yield replace(batch, events=told.events, calls=told.calls, rejects=pl.concat([batch.rejects, told.rejects]))
+
+
+def parsed(
+    source: Source,
+    *,
+    state: State,
+    start: int,
+    formats: FormatBook,
+    block_bytes: int = blocks.BLOCK_BYTES,
+    seen: tuple[int, Digest | hashlib._Hash] | None = None,
+    is_small: bool = False,
+) -> Iterator[Batch]:
+    """The batches of a source from byte ``start``, in order, not judged yet: without verdicts and calls.
+
+    Unwrapping and parsing have a thread each; judging, which needs no state, is left to the one of the caller. Of a
+    source that ``is_small`` everything is done in that one.
+    """
+    read = blocks.read(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
+    is_whole = start == 0 and state.line_no == 1 and state.rest is None
+    unwrapped = _unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole)
+    if is_small:
+        return _parsed(unwrapped, state=state, formats=formats)
+    return ahead(_parsed(ahead(unwrapped), state=state, formats=formats), depth=2)
 
 
 @dataclass(frozen=True, slots=True)

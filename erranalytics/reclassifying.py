@@ -138,7 +138,7 @@ def reclassify(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, force:
         connection.execute("update loads set rulebook_hash = $hash where rulebook_hash <> $hash", {"hash": rules.hash})
         # A load that does not exist: every run is touched, and no record is new.
         runs = connection.execute("select distinct session_id from events where session_id is not null").fetchall()
-        deriving.derive(connection, load_id=-1, sessions=[int(run) for (run,) in runs], since_id=0)
+        deriving.derive(connection, loads=range(0), sessions=[int(run) for (run,) in runs], since_id=0)
         return Reclassified(pl.DataFrame(connection.sql(_CHANGES)).cast(CHANGES), events, changed)
 
 

@@ -6,10 +6,14 @@ The SQL stands in ``reconcile/``; what is known of a record is explained there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import duckdb
+import polars as pl
+
+from erranalytics import store
 
 _OVERLAPS = """
 select o.source_id
@@ -49,16 +53,43 @@ class Reconciled:
     since_id: int | None = None
 
 
-def reconcile(
-    connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()
-) -> Reconciled:
-    """Drop what the store has already, join the runs that are the same, put them in order.
+def spans(sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None) -> pl.DataFrame:
+    """First and last time of the events of each new source, and the hosts they name.
 
-    ``chain`` are the sources that this one continues: what looks the same there was printed twice.
+    Args:
+        sources: the EVENTS of each source, in batches.
+        host: a label instead of the names in the log.
     """
+    events = pl.concat(
+        batch.select(pl.lit(place, dtype=pl.Int32).alias("place"), "ts", "host")
+        for place, batches in enumerate(sources)
+        for batch in batches
+    )
+    names = pl.lit([host]) if host else pl.col("host").drop_nulls().unique().sort().implode()
+    return events.group_by("place", maintain_order=True).agg(
+        first_ts=pl.col("ts").min(), last_ts=pl.col("ts").max(), hosts=names
+    )
+
+
+def near(connection: duckdb.DuckDBPyConnection, new: pl.DataFrame) -> set[int]:
+    """The places of those of the ``spans`` that share time and host with a stored source, or with one before them."""
+    found = store.select(
+        connection,
+        """with new as (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
+           others as (select -1 as place, first_ts, last_ts, hosts from sources union all select * from new)
+           select distinct n.place from new as n inner join others as o
+               on o.place < n.place and o.first_ts <= n.last_ts and o.last_ts >= n.first_ts
+               and (list_has_any(o.hosts, n.hosts) or (o.hosts is null and n.hosts is null))""",
+        new,
+    )
+    return {int(place) for (place,) in found}
+
+
+def meets(connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()) -> bool:
+    """Whether a new source has records of stored ones; they stand in the table ``matches`` then."""
     found = connection.execute(_OVERLAPS, {"load": load_id, "source": source_id, "chain": list(chain)}).fetchall()
     if not found:
-        return Reconciled()
+        return False
     connection.execute(
         "create or replace temp table newcomer as select ?::integer as source_id, ?::integer as load_id",
         [source_id, load_id],
@@ -66,7 +97,17 @@ def reconcile(
     connection.execute("create or replace temp table others (source_id integer)")
     connection.executemany("insert into others values (?)", [list(row) for row in found])
     _run(connection, "010_pieces.sql")
-    if not connection.execute("select count(*) from matches").fetchall()[0][0]:
+    return bool(connection.execute("select count(*) from matches").fetchall()[0][0])
+
+
+def reconcile(
+    connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()
+) -> Reconciled:
+    """Drop what the store has already, join the runs that are the same, put them in order.
+
+    ``chain`` are the sources that this one continues: what looks the same there was printed twice.
+    """
+    if not meets(connection, source_id=source_id, load_id=load_id, chain=chain):
         return Reconciled()
     _run(connection, "020_surplus.sql")
     counts = "coalesce(sum(line_count) filter (where is_new), 0), count(*) filter (where is_new)"

@@ -103,6 +103,7 @@ def with_causes(events: pl.DataFrame, decided: pl.DataFrame, *, rules: Rulebook)
 
 def _rejects(bad: pl.DataFrame) -> pl.DataFrame:
     return bad.select(
+        *(name for name in ("source_id", "load_id") if name in bad.columns),
         "line_no",
         "line_count",
         reason=pl.col("fault"),

@@ -7,13 +7,13 @@ that continues another begins with the record with which that one ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import duckdb
 import polars as pl
 
-from erranalytics import blocks, identity, pipeline
+from erranalytics import blocks, pipeline, store
 from erranalytics import sources as inputs
 from erranalytics.classifying import Memo
 from erranalytics.identity import Ending, Known
@@ -70,34 +70,43 @@ class Begin:
 
 def begin(
     connection: duckdb.DuckDBPyConnection,
-    source: Source,
+    first: State,
     options: Options,
     *,
     known: Known | None,
     after: Ending | None,
 ) -> Begin:
-    """Where to start, from what is known of the source."""
-    ((new_source, new_load, new_event, new_session),) = connection.execute(
+    """Where to start.
+
+    Args:
+        connection: the store.
+        first: the state before the first line of a source that nothing is known of.
+        options: how it is loaded.
+        known: the source in the store that has grown, if it is one.
+        after: where the file ended that the source continues, if it does.
+    """
+    new = next_begin(connection, first)
+    if known:
+        return _begin_again(new, known)
+    return _begin_behind(connection, new, after, options) if after else new
+
+
+def first_state(source: Source, options: Options) -> State:
+    """The state before the first line of a source that nothing is known of."""
+    return pipeline.first_state(
+        source, default_tz=options.default_tz, wrapper=options.wrapper or None, year=options.year
+    )
+
+
+def next_begin(connection: duckdb.DuckDBPyConnection, state: State) -> Begin:
+    """A new source with the next free numbers."""
+    ((source, load, event, session),) = connection.execute(
         """select coalesce((select max(source_id) from sources), 0) + 1,
                coalesce((select max(load_id) from loads), 0) + 1,
                coalesce((select max(event_id) from events), 0) + 1,
                coalesce((select max(session_id) from events), 0) + 1"""
     ).fetchall()
-    first = Begin(
-        int(new_source),
-        int(new_load),
-        int(new_event),
-        int(new_session),
-        int(new_session),
-        int(new_session),
-        0,
-        pipeline.first_state(source, default_tz=options.default_tz, wrapper=options.wrapper or None, year=options.year),
-    )
-    if known:
-        return _begin_again(first, known)
-    if after and identity.continues(source, first.state, after, host=options.host, formats=options.formats):
-        return _begin_behind(connection, first, after, options)
-    return first
+    return Begin(int(source), int(load), int(event), int(session), int(session), int(session), 0, state)
 
 
 def _begin_again(first: Begin, known: Known) -> Begin:
@@ -221,51 +230,83 @@ def _settle(connection: duckdb.DuckDBPyConnection, source_id: int, line_no: int)
 
 
 def session_id(session: pl.Expr, begin: Begin) -> pl.Expr:
-    """Numbers of runs inside a load as numbers of the store: run 0 may be stored, -1 is the one before it."""
-    shift = begin.session - (1 if begin.first_session != begin.session else 0)
+    """Numbers of runs inside a load as numbers of the store, see ``_session_number``."""
+    shift = _session_number(1, begin) - 1
     stored = pl.when(session == 0).then(begin.first_session).when(session < 0).then(begin.fallback_session)
     return stored.otherwise(session + shift)
 
 
-def write_source(
-    connection: duckdb.DuckDBPyConnection, source: Source, last: Batch, begin: Begin, options: Options
+def _session_number(session: int, begin: Begin) -> int:
+    """The number in the store of a run of a load: run 0 may be stored, -1 is the one before it."""
+    if session <= 0:
+        return begin.first_session if session == 0 else begin.fallback_session
+    return session + begin.session - (1 if begin.first_session != begin.session else 0)
+
+
+def write_sources(
+    connection: duckdb.DuckDBPyConnection, entries: Sequence[tuple[Source, Batch, Begin]], options: Options
 ) -> None:
-    """The row of ``sources``: what was read and where to go on when it has grown."""
-    resume, offset = _resume(last, begin)
-    first, fallback = _resume_sessions(resume, begin)
-    stream = (
-        begin.before
-        and connection.execute("select stream_id from sources where source_id = ?", [begin.before.source_id]).fetchall()
+    """The rows of ``sources``: what was read and where to go on when it has grown."""
+    store.append(
+        connection,
+        "sources",
+        pl.DataFrame([_source_row(*entry, options) for entry in entries], schema=_SOURCE_ROW, orient="row"),
+        sql="""
+            insert or replace into sources by name
+            select i.* exclude (host, before_id), coalesce(i.host, e.host) as host,
+                e.hosts, e.unit, e.first_ts, e.last_ts,
+                coalesce(known.stream_id, before.stream_id, i.source_id) as stream_id
+            from incoming as i
+            left join (
+                select source_id, mode(host) as host, mode(unit) as unit, min(ts) as first_ts, max(ts) as last_ts,
+                    list_sort(list(distinct host) filter (where host is not null)) as hosts
+                from events where source_id in (select source_id from incoming) group by source_id
+            ) as e on e.source_id = i.source_id
+            left join sources as known on known.source_id = i.source_id
+            left join sources as before on before.source_id = i.before_id
+        """,
     )
-    connection.execute(
-        """insert or replace into sources by name
-           select $id::integer as source_id, $uri as uri, $wrapper as wrapper, coalesce($host, mode(host)) as host,
-               list_sort(list(distinct host) filter (where host is not null)) as hosts,
-               mode(unit) as unit, $encoding as encoding, $compression as compression,
-               min(ts) as first_ts, max(ts) as last_ts, $bytes::bigint as byte_count, $lines::bigint as line_count,
-               $head as head_digest, $digest as content_digest, $state as resume_state, $resume::bigint as resume_byte,
-               $dated::boolean as is_dated,
-               $session::integer as resume_session_id, $fallback::integer as resume_fallback_id,
-               coalesce((select stream_id from sources where source_id = $id), $stream::integer) as stream_id
-           from events where source_id = $id""",
-        {
-            "id": begin.source_id,
-            "uri": source.uri,
-            "wrapper": resume.wrapping.wrapper,
-            "host": options.host,
-            "encoding": source.encoding,
-            "compression": source.compression,
-            "bytes": last.block.size,
-            "lines": last.state.line_no - 1,
-            "head": inputs.head_digest(source.sample),
-            "digest": last.block.digest,
-            "state": json.dumps(resume.as_json()) if offset else None,
-            "dated": resume.clock.is_dated or last.state.clock.is_dated,
-            "resume": offset,
-            "session": first,
-            "fallback": fallback,
-            "stream": stream[0][0] if stream else begin.source_id,
-        },
+
+
+_SOURCE_ROW = {
+    "source_id": pl.Int32,
+    "before_id": pl.Int32,
+    "uri": pl.String,
+    "wrapper": pl.String,
+    "host": pl.String,
+    "encoding": pl.String,
+    "compression": pl.String,
+    "byte_count": pl.Int64,
+    "line_count": pl.Int64,
+    "head_digest": pl.String,
+    "content_digest": pl.String,
+    "is_dated": pl.Boolean,
+    "resume_state": pl.String,
+    "resume_byte": pl.Int64,
+    "resume_session_id": pl.Int32,
+    "resume_fallback_id": pl.Int32,
+}
+
+
+def _source_row(source: Source, last: Batch, begin: Begin, options: Options) -> tuple[object, ...]:
+    resume, offset = _resume(last, begin)
+    return (
+        begin.source_id,
+        begin.before.source_id if begin.before else None,
+        source.uri,
+        resume.wrapping.wrapper,
+        options.host,
+        source.encoding,
+        source.compression,
+        last.block.size,
+        last.state.line_no - 1,
+        inputs.head_digest(source.sample),
+        last.block.digest,
+        resume.clock.is_dated or last.state.clock.is_dated,
+        json.dumps(resume.as_json()) if offset else None,
+        offset,
+        _session_number(resume.session.current, begin),
+        _session_number(resume.session.fallback, begin),
     )
 
 
@@ -275,12 +316,6 @@ def _resume(last: Batch, begin: Begin) -> tuple[State, int]:
         # All of it fits one block: it is read again, unless its first record began in another file.
         return (last.state, last.block.end) if begin.before or begin.start else (last.state, 0)
     return last.resume, last.resume.open_byte
-
-
-def _resume_sessions(resume: State, begin: Begin) -> tuple[int, int]:
-    frame = pl.DataFrame({"n": [resume.session.current, resume.session.fallback]}, schema={"n": pl.Int32})
-    first, fallback = frame.select(session_id(pl.col("n"), begin)).to_series().to_list()
-    return int(first), int(fallback)
 
 
 def ending(source: Source, begin: Begin, last: Batch, options: Options) -> Ending | None:

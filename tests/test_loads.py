@@ -126,7 +126,7 @@ def test_failed_load_leaves_nothing(
     def fail(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loads, "_write_load", fail)
+    monkeypatch.setattr(loads, "_write_loads", fail)
     with pytest.raises(KeyboardInterrupt):
         load(connection, write(tmp_path / "a.log", START + OOM))
     assert store.digests(connection) == before

@@ -9,7 +9,7 @@ create or replace temp table dumps as
 with near as (
     select min(ts_start) - interval 2 second as from_ts, max(ts_end) + interval 2 second as to_ts from requests where session_id in (select session_id from scope)
     union all
-    select min(ts), max(ts) from events where load_id = getvariable('load_id') and format = 'request-dump'
+    select min(ts), max(ts) from events where load_id between getvariable('first_load_id') and getvariable('last_load_id') and format = 'request-dump'
 ),
 folders as (
     select e.source_id from events as e

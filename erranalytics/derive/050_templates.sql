@@ -4,7 +4,7 @@ select e.template_id, count(*) as event_count, min(e.ts) as first_ts, max(e.ts) 
     arg_min(s.version, e.ts) as first_version, arg_max(s.version, e.ts) as last_version
 from events as e
 left join server_sessions as s using (session_id)
-where e.load_id = getvariable('load_id') and e.template_id is not null
+where e.load_id between getvariable('first_load_id') and getvariable('last_load_id') and e.template_id is not null
 group by e.template_id;
 
 update templates

@@ -23,6 +23,7 @@ def widen(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
                 select coalesce(min(ts) - {MARGIN}, timestamptz '1970-01-01') as from_ts,
                     coalesce(max(ts) + {MARGIN}, timestamptz '9999-12-31') as to_ts
                 from events where event_id >= ? and session_id in (select session_id from scope)
+                group by source_id
             ),
             near as (
                 select e.session_id from calls as c inner join events as e using (event_id), span as s
