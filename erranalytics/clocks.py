@@ -245,6 +245,8 @@ def _outer_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]
         near=pl.col("moment").forward_fill(),
         near_place=pl.when(pl.col("moment").is_not_null()).then("place").forward_fill(),
     )
+    if frame["stamp"].null_count() == frame.height:
+        return table.select("place", "own_utc", "own_naive", "zone_s", **_NO_OUTER), _with_last(clock, table)
     kinds = table.select(pl.col("clock").drop_nulls().unique()).to_series().to_list()
     steps = table.filter(_is_needed(clock, kinds) & pl.col("stamp").is_not_null())
     # Records without a stamp of their own that stand together and have one stamp of the wrapper have one time.
@@ -260,6 +262,20 @@ def _outer_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]
     program = pl.col("clock").str.extract(r"^(\w+)")
     steps = steps.select("outer_utc", beside=beside, is_exact=pl.col("clock").is_in(_EXACT), program=program)
     return table.select("place", "own_utc", "own_naive", "zone_s").hstack(steps.select(pl.all().gather(run))), clock
+
+
+_NO_OUTER = {
+    "outer_utc": pl.lit(None, dtype=schema.UTC_US),
+    "beside": pl.lit(None, dtype=pl.Int32),
+    "is_exact": pl.lit(None, dtype=pl.Boolean),
+    "program": pl.lit(None, dtype=pl.String),
+}
+
+
+def _with_last(clock: Clock, table: pl.DataFrame) -> Clock:
+    """The clock behind records without a stamp of a wrapper: the last of their own is near."""
+    near = table["near"][-1]
+    return clock if near is None or clock.year is not None else replace(clock, near=near, has_begun=True)
 
 
 def _is_first_of_its_stamp() -> pl.Expr:

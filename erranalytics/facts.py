@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+
+from erranalytics.literals import standing
 
 FACTS = Path(__file__).parent / "data" / "facts.toml"
 
@@ -81,43 +83,46 @@ def schema() -> pl.Schema:
     return pl.Schema({fact.name: fact.dtype for fact in book()})
 
 
-def find(texts: pl.Series, *, told: Mapping[str, pl.Series]) -> pl.Series:
+def find(texts: pl.Series, *, owners: pl.Series, told: Mapping[str, Sequence[int]]) -> pl.Series:
     """The facts that stand in each text, as a JSON object of strings.
 
     Args:
         texts: all readings of each problem, see ``unwrap``.
-        told: for facts by name whether the rule that decided has a group for it; they are not looked for there.
+        owners: the number of the rule that decided, for each text.
+        told: for facts by name the rules that have a group for it; they are not looked for there.
 
     Returns:
         JSON objects, null where nothing was found.
     """
-    needs = sorted({word for fact in book() for seen in fact.seen for word in seen.needs})
-    rows = texts.str.contains_any(needs).arg_true()
-    some = texts.gather(rows)
-    found = {
-        fact.name: _found(some, fact, ~told[fact.name].gather(rows) if fact.name in told else None)
+    words = standing(texts, _needs())
+    found = [
+        _found(seen, told.get(fact.name, ())).alias(fact.name)
         for fact in book()
-        if fact.seen
-    }
-    said = pl.DataFrame(found).select(slim(pl.struct(pl.all()).struct.json_encode())).to_series()
-    return texts.clear(len(texts)).scatter(rows, said)
+        if (seen := [one for one in fact.seen if not set(words).isdisjoint(one.needs)])
+    ]
+    if not found:
+        return texts.clear(len(texts))
+    table = pl.DataFrame({"text": texts, "owner": owners}).lazy().with_row_index("row")
+    held = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
+    some = held.filter(pl.col("held").list.len() > 0).collect()
+    said = some.select(pl.struct(found).struct.json_encode().alias("said")).select(slim(pl.col("said"))).to_series()
+    return texts.clear(len(texts)).scatter(some.get_column("row"), said)
 
 
-def _found(texts: pl.Series, fact: Fact, wanted: pl.Series | None) -> pl.Series:
-    """What the patterns of the fact find in the texts that want it, null elsewhere."""
-    rows = pl.int_range(len(texts), dtype=pl.UInt32, eager=True)
-    rows = rows if wanted is None else rows.filter(wanted)
-    values = texts.clear(len(texts)).rename(fact.name)
-    for seen in fact.seen:
-        held = rows.filter(texts.gather(rows).str.contains_any(list(seen.needs)))
-        if held.is_empty():
-            continue
-        said = texts.gather(held).str.extract(seen.pattern, 1)
-        hits = held.filter(said.is_not_null())
-        if not hits.is_empty():
-            values = values.scatter(hits, said.drop_nulls())
-            rows = rows.filter(~rows.is_in(hits.implode()))
-    return values
+@cache
+def _needs() -> list[str]:
+    return sorted({word for fact in book() for seen in fact.seen for word in seen.needs})
+
+
+def _found(ways: Sequence[Seen], told: Sequence[int]) -> pl.Expr:
+    """What the first of some patterns finds in ``text`` that finds anything; null where the rule itself tells it."""
+    is_open = ~pl.col("owner").is_in(list(told))
+    return pl.coalesce(
+        pl.when(is_open & pl.any_horizontal(pl.col("held").list.contains(need) for need in seen.needs))
+        .then("text")
+        .str.extract(seen.pattern, 1)
+        for seen in ways
+    )
 
 
 def merge(captures: pl.Expr, found: pl.Expr) -> pl.Expr:
@@ -219,13 +224,19 @@ def _seen_faults(fact: Fact, seen: Seen) -> Iterator[str]:
     for word in seen.needs:
         if not any(word in one["line"] for one in seen.example):
             yield f"{place}: '{word}' stands in no example"
-    alone = Fact(fact.name, fact.type, fact.meaning, (seen,))
     for one in seen.example:
-        said = _found(pl.Series([one["line"]]), alone, None)
+        said = _alone(seen, one["line"])
         captures = pl.DataFrame({fact.name: said}).select(pl.struct(pl.all()).struct.json_encode()).to_series()
         value = columns(captures)[fact.name].item()
         if value != one["value"]:
             yield f"{place}: the example '{one['line']}' gives {value!r} and not {one['value']!r}"
     for one in seen.counterexample:
-        if _found(pl.Series([one["line"]]), alone, None).item() is not None:
+        if _alone(seen, one["line"]).item() is not None:
             yield f"{place}: the pattern matches the counterexample '{one['line']}'"
+
+
+def _alone(seen: Seen, line: str) -> pl.Series:
+    """What one way finds in one line."""
+    one = pl.DataFrame({"text": [line], "owner": [-1]})
+    held = one.with_columns(held=pl.col("text").str.extract_many(list(seen.needs), overlapping=True))
+    return held.select(_found([seen], ())).to_series()

@@ -162,6 +162,8 @@ def _no_rejects() -> pl.DataFrame:
 
 def _blank_head(bodies: pl.DataFrame, *, end: int) -> pl.DataFrame:
     """Blank lines before the first record belong to nothing: the only lines that framing rejects."""
+    if bodies["body"][0]:
+        return _no_rejects()
     filled = (
         bodies.select((pl.col("body") != "").arg_max()).item()
         if bodies.select((pl.col("body") != "").any()).item()
@@ -344,7 +346,11 @@ def _fold(marked: pl.DataFrame, *, end: int, book: FormatBook) -> pl.DataFrame:
     table = _told(table, book=book)
     starts = starts.with_columns(table.filter("is_start")["body"])
     followers = table.filter(~pl.col("is_start") & (pl.col("shape") != "blank").fill_null(value=True))
-    followers = followers.filter(pl.col("noise").is_null() | book.is_kept(pl.col("body"), pl.col("noise")))
+    if followers["noise"].null_count() < followers.height:
+        followers = followers.filter(pl.col("noise").is_null() | book.is_kept(pl.col("body"), pl.col("noise")))
+    if followers.is_empty():
+        rest = pl.lit(None, dtype=pl.String)
+        return starts.select(*(name for name in schema.RECORDS if name != "rest"), rest=rest).cast(schema.RECORDS)
     rests = followers.group_by("record", maintain_order=True).agg(rest=pl.col("body").head(KEPT_LINES).str.join("\n"))
     return (
         starts.join(rests, on="record", how="left", maintain_order="left")

@@ -51,20 +51,24 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     frame = _with_second(frame, book)
     # The command line prints its error and ends; where a stack follows, Node printed it.
     is_node = (pl.col("format") == "ollama-text") & pl.col("rest").str.contains(r"(?m)^ +at \S").fill_null(value=False)
-    frame = frame.with_columns(format=pl.when(is_node).then(pl.lit("client-console")).otherwise("format"))
-    is_slog, is_gin = pl.col("format") == "slog-text", pl.col("format") == "gin"
-    gin = _parse_gin(frame.filter(is_gin), book.by_name["gin"])
-    # Lines of GIN that are not Ollama's begin with the same bytes.
-    is_strange = pl.col("format") == UNKNOWN
-    strange = gin.filter(is_strange).select(frame.columns).with_columns(format=pl.lit("gateway-gin"))
-    others = pl.concat([strange, frame.filter(~is_slog & ~is_gin)])
-    parts = [
-        pl.DataFrame(schema=_PARSED),
-        _parse_slog(frame.filter(is_slog), book.by_name["slog-text"], book.by_name["client-slog"]),
-        gin.filter(~is_strange),
-        *(_parse_gateway(others.filter(pl.col("format") == name), book.by_name[name]) for name in gateways.OWN),
-        _parse_others(others.filter(~pl.col("format").is_in(gateways.OWN)), book),
-    ]
+    if frame["rest"].null_count() < frame.height:
+        frame = frame.with_columns(format=pl.when(is_node).then(pl.lit("client-console")).otherwise("format"))
+    # Most batches hold few of the formats: what is not there is not parsed.
+    left = {str(name): part for (name,), part in frame.partition_by("format", as_dict=True).items()}
+    parts = [pl.DataFrame(schema=_PARSED)]
+    if (slog := left.pop("slog-text", None)) is not None:
+        parts.append(_parse_slog(slog, book.by_name["slog-text"], book.by_name["client-slog"]))
+    if (gin := left.pop("gin", None)) is not None:
+        gin = _parse_gin(gin, book.by_name["gin"])
+        # Lines of GIN that are not Ollama's begin with the same bytes.
+        if not (strange := gin.filter(pl.col("format") == UNKNOWN)).is_empty():
+            strange = strange.select(frame.columns).with_columns(format=pl.lit("gateway-gin"))
+            left["gateway-gin"] = pl.concat([strange, *([left["gateway-gin"]] if "gateway-gin" in left else [])])
+            gin = gin.filter(pl.col("format") != UNKNOWN)
+        parts.append(gin)
+    parts += [_parse_gateway(left.pop(name), book.by_name[name]) for name in gateways.OWN if name in left]
+    if left:
+        parts.append(_parse_others(pl.concat(left.values()), book))
     parts = [part.select(name for name in _PARSED if name in part.columns) for part in parts]
     parsed = pl.concat(parts, how="diagonal_relaxed").sort("row")
     parsed = records.select(_KEPT).hstack(parsed.drop("row"))
@@ -76,7 +80,7 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
 def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     """Where the first two lines of a record are one statement, the second stands with the first."""
     form, rest = pl.col("format"), pl.col("rest")
-    if not frame.select(form.is_in(book.names("second")).any()).item():
+    if frame["rest"].null_count() == frame.height or not frame.select(form.is_in(book.names("second")).any()).item():
         return frame
     line = rest.str.extract(r"^([^\n]*)")
     return frame.with_columns(is_whole=book.is_second(line, form)).select(

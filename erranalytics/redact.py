@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from erranalytics.literals import may_hold
+
 # Attributes of debug and trace lines that carry what people wrote or what a model answered.
 PROMPT_KEYS = (
     "prompt",
@@ -24,6 +26,7 @@ PROMPT_KEYS = (
 # One attribute of a slog line, with the blank before it.
 TOKEN = r' (?:"[^"]*"|[^\s="]+)=(?:"(?:[^"\\]|\\.)*"|\S*)'
 _KEYS = "|".join(PROMPT_KEYS)
+_KEY_SIGNS = tuple(f" {key}=" for key in PROMPT_KEYS)
 # Numbers under these keys are lengths: they stay.
 _SECRET_TOKEN = rf'^ (?:{_KEYS})=(?:"(?:[^"\\]|\\.)*[^\d"](?:[^"\\]|\\.)*"|[^\s"]*[^\d"\s]\S*)$'
 # How a process ended stands under the key that trace lines use for tokens (llm/server.go at v0.24.0).
@@ -44,6 +47,8 @@ def mask_secrets(text: pl.Series) -> pl.Series:
     >>> mask_secrets(pl.Series(["GET https://a.b/connect?name=x&key=c3NoLWVk", "plain"])).to_list()
     ['GET https://a.b/connect?name=x&key=[redacted]', 'plain']
     """
+    if not may_hold(text, _HINTS):
+        return text
     suspicious = text.str.contains_any(list(_HINTS)).fill_null(value=False)
     if not suspicious.any():
         return text
@@ -62,6 +67,8 @@ def mask_prompts(attrs: pl.Series) -> pl.Series:
     >>> mask_prompts(pl.Series([' prompt="[user] hello"']))[0].startswith(' prompt="[redacted 22 chars ')
     True
     """
+    if not may_hold(attrs, _KEY_SIGNS):
+        return attrs
     frame = pl.DataFrame({"attrs": attrs}).with_row_index("row")
     has_key = pl.col("attrs").str.contains(rf" (?:{_KEYS})=")
     chosen = frame.filter(has_key)

@@ -192,7 +192,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     if any(first <= char <= last for char in text):
         return [("", text)]
     kinds: list[str] = []
-    for name, pattern in MASKS:
+    for name, pattern, _ in MASKS:
         text = re.sub(pattern, lambda found, name=name: _marked(found, name=name, kinds=kinds), text)  # type: ignore[misc]
     parts = re.split(f"<([{first}-{last}])>", text)
     pieces = [(kinds[ord(part) - ord(first)], "") if odd % 2 else ("", part) for odd, part in enumerate(parts)]

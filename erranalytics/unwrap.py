@@ -13,6 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
+from erranalytics.literals import standing
+
 STEPS = Path(__file__).parent / "data" / "unwrap.toml"
 ROUNDS = 3
 # A dump of goroutines has its reason at the top; the wrapping of an error is never this long.
@@ -69,51 +71,69 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
         run sees all of them), ``inner`` (the last reading) and ``wrapping`` (the names of the steps that changed the
         text, outermost first; null when none did).
     """
-    start = texts.rename("text").str.strip_chars_end()
-    forms = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "text": start})
-    broken = forms.filter(pl.col("text").str.contains(_BROKEN_JSON)).with_columns(
-        pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " ")
+    start = texts.rename("text").to_frame().with_row_index("row").cast({"row": pl.Int64})
+    start = start.with_columns(
+        current=pl.col("text").str.strip_chars_end().str.head(LONGEST_CHARS),
+        is_broken=pl.col("text").str.strip_chars_end().str.contains(_BROKEN_JSON),
     )
-    current = forms.get_column("text").str.head(LONGEST_CHARS)
-    readings = [texts.rename("text").to_frame().with_row_index("row"), broken]
+    readings = [start.select("row", "text")]
+    current = start.get_column("current")
     # Joined lines are read first: what they yield is better than what a torn line yields.
-    if broken.height:
-        current = current.scatter(broken.get_column("row"), broken.get_column("text"))
-        readings.append(forms.join(broken.select("row"), on="row"))
-    taken = [pl.DataFrame(schema={"row": pl.Int64, "step": pl.String})]
+    if start.get_column("is_broken").any():
+        broken = start.filter("is_broken").select("row", pl.col("text").str.strip_chars_end())
+        joined = broken.select("row", pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " "))
+        current = current.scatter(joined.get_column("row"), joined.get_column("text"))
+        readings += [joined, broken]
+    taken: list[pl.DataFrame] = []
+    held = set(standing(current, _needs()))
     for _ in range(ROUNDS):
         # `scatter` writes in place.
         before = current.clone()
         for step in steps():
-            current, changed = _apply(current, step)
-            if changed is not None:
-                readings.append(changed)
-                if not step.is_trim:
-                    taken.append(changed.select(pl.col("row").cast(pl.Int64), step=pl.lit(step.name)))
+            if held.isdisjoint(step.needs):
+                continue
+            changed = _changed(current, step)
+            if changed.is_empty():
+                continue
+            current = current.scatter(changed.get_column("row"), changed.get_column("text"))
+            held.update(standing(changed.get_column("text"), _needs()))
+            readings.append(changed)
+            if not step.is_trim:
+                taken.append(changed.select("row", step=pl.lit(step.name)))
         if current.equals(before):
             break
-    stack = pl.concat([reading.select(pl.col("row").cast(pl.Int64), "text") for reading in readings])
-    haystack = stack.group_by("row").agg(pl.col("text").unique(maintain_order=True).str.join("\n")).sort("row")
-    wrapping = pl.concat(taken).group_by("row").agg(pl.col("step").unique(maintain_order=True).alias("wrapping"))
-    return haystack.join(wrapping, on="row", how="left", maintain_order="left").select(
-        pl.col("text").alias("haystack"), current.str.strip_chars().alias("inner"), "wrapping"
+    inner = current.rename("inner").to_frame().select(pl.col("inner").str.strip_chars())
+    if len(readings) == 1:
+        nothing = pl.Series("wrapping", [None], dtype=pl.List(pl.String)).new_from_index(0, len(texts))
+        return inner.select(start.get_column("text").alias("haystack"), "inner", nothing)
+    haystacks = (
+        pl.concat(readings).lazy().group_by("row").agg(pl.col("text").unique(maintain_order=True).str.join("\n"))
     )
+    steps_taken = pl.concat([*taken, _NOTHING_TAKEN]).lazy().group_by("row")
+    wrapping = steps_taken.agg(pl.col("step").unique(maintain_order=True).alias("wrapping"))
+    found = haystacks.sort("row").join(wrapping, on="row", how="left", maintain_order="left").collect()
+    return inner.select(found.get_column("text").alias("haystack"), "inner", found.get_column("wrapping"))
 
 
-def _apply(texts: pl.Series, step: Step) -> tuple[pl.Series, pl.DataFrame | None]:
-    """The texts after one step, and the readings that it made new (None when it changed nothing)."""
-    rows = texts.str.contains_any(list(step.needs)).arg_true()
-    if rows.is_empty():
-        return texts, None
-    old = texts.gather(rows)
-    new = old.str.replace_all(step.pattern, step.replace)
-    differs = new != old
-    if not differs.any():
-        return texts, None
-    rows, new = rows.filter(differs), new.filter(differs)
-    if step.decode:
-        new = new.str.replace_many(_ESCAPED, _PLAIN)
-    # An empty reading says nothing; the text before it stays.
-    filled = new.str.strip_chars().str.len_bytes() > 0
-    rows, new = rows.filter(filled), new.filter(filled)
-    return texts.scatter(rows, new), pl.DataFrame({"row": rows, "text": new})
+_NOTHING_TAKEN = pl.DataFrame(schema={"row": pl.Int64, "step": pl.String})
+
+
+@cache
+def _needs() -> list[str]:
+    return sorted({need for step in steps() for need in step.needs})
+
+
+def _changed(texts: pl.Series, step: Step) -> pl.DataFrame:
+    """``row`` and ``text`` of the texts that one step changes; an empty reading says nothing and is no change."""
+    new = pl.col("new").str.replace_many(_ESCAPED, _PLAIN) if step.decode else pl.col("new")
+    return (
+        texts.to_frame("text")
+        .lazy()
+        .with_row_index("row")
+        .filter(pl.col("text").str.contains_any(list(step.needs)))
+        .with_columns(new=pl.col("text").str.replace_all(step.pattern, step.replace))
+        .filter(pl.col("new") != pl.col("text"))
+        .select(pl.col("row").cast(pl.Int64), text=new)
+        .filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)
+        .collect()
+    )

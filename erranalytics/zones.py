@@ -75,6 +75,8 @@ def to_utc(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series,
     Returns:
         UTC for every row with ``local``, and what is known behind the last of them.
     """
+    if all(table[name].null_count() == table.height for name in ("seconds", "local")):
+        return pl.Series("utc", [None], dtype=schema.UTC_US).new_from_index(0, table.height), zone
     if (calm := _calm(table, zone=zone, assumed=assumed)) is not None:
         return calm
     is_proof = pl.col("seconds").is_not_null()
