@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from recorded_calls import recorded
-from wire.server import WireServer
+from support.recorded_calls import recorded
+from support.wire.server import WireServer
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session", params=[1, 2])
 def busy(request: pytest.FixtureRequest) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store of chance."""
-    from report_stores import busy_store
+    from support.stores import busy_store
 
     connection = busy_store(request.param)
     yield connection
@@ -45,7 +45,7 @@ def busy(request: pytest.FixtureRequest) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store of real logs of a server and what a client recorded of its calls."""
-    from report_stores import real_store
+    from support.stores import real_store
 
     connection = real_store(tmp_path_factory.mktemp("groups"))
     yield connection
@@ -55,7 +55,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCo
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store whose log, host and models are written by an enemy, and real logs beside it."""
-    from page_reader import hostile_store
+    from support.page_reader import hostile_store
 
     connection = hostile_store(tmp_path_factory.mktemp("hostile"))
     yield connection
@@ -65,7 +65,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBP
 @pytest.fixture(scope="session")
 def pages(hostile: duckdb.DuckDBPyConnection) -> list[str]:
     """What that store makes: the whole page, and one of reports that quote the log."""
-    from page_reader import drawn
+    from support.page_reader import drawn
 
     return [drawn([], hostile), drawn(["incidents", "unknown-errors", "error-frequency", "oom-incidents"], hostile)]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from content import content
-from gateway_logs import Rows, Written, rows, write_store
+from support.content import content
+from support.gateway_logs import Rows, Written, rows, write_store
 
 import erranalytics as ea
 from erranalytics import reclassifying, reports, rulebook, store

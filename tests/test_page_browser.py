@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import browser
 import duckdb
 import polars as pl
 import pytest
-from page_reader import HOSTILE, Reader, drawn, page_store
-from test_reports import NOW
+from support import browser
+from support.page_reader import HOSTILE, Reader, drawn, page_store
+from support.stores import NOW
 
 from erranalytics import page
 from erranalytics.catalogue import Column

@@ -25,7 +25,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from test_truth import UNASKED, UNSEEN, rows
+from support.lab import UNASKED, UNSEEN, rows
 
 import erranalytics as ea
 from erranalytics import catalogue, page, render, reports, rulebook
