@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.lab import UNASKED, UNSEEN, rows
+from support.lab import UNASKED, UNSEEN, clients, rows, servers
+from support.once import Once
 
 import erranalytics as ea
 
@@ -65,11 +66,9 @@ def truth(shared: Path) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def seen(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seen(shared: Path, ingested: Once) -> Seen:
     """The logs of all servers in one store."""
-    db = tmp_path_factory.mktemp("truth") / "lab.duckdb"
-    assert ea.ingest([str(shared / "lab" / "server" / "*" / "server.log")], db=db).faults == ()
-    connection = ea.connect(db)
+    connection = ea.connect(ingested(*servers(shared)))
     found = connection.sql("select incident_id, cause, confidence, error_count, request_count from incidents")
     names = found.columns
     incidents = {row[0]: dict(zip(names, row, strict=True)) for row in found.fetchall()}
@@ -169,12 +168,10 @@ def test_a_busy_port_is_an_incident(shared: Path, seen: Seen) -> None:
             assert seen.incidents[one]["cause"] == row["expected_cause"]
 
 
-def test_each_failed_call_is_one_incident(truth: list[Row], shared: Path, tmp_path: Path) -> None:
+def test_each_failed_call_is_one_incident(truth: list[Row], shared: Path, ingested: Once) -> None:
     """Of the records of eight clients every failed one is an incident of its own, and no good one is in any."""
-    files = sorted((shared / "lab" / "client").glob("*.jsonl"))
-    db = tmp_path / "clients.duckdb"
-    assert ea.ingest(files, db=db).faults == ()
-    connection = ea.connect(db)
+    files = clients(shared)
+    connection = ea.connect(ingested(*files))
     told = connection.sql(
         """select parse_path(s.uri)[-1], e.line_no, e.incident_id, i.cause, i.confidence, i.error_count from events as e
            inner join sources as s using (source_id) inner join incidents as i using (incident_id)"""

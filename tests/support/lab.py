@@ -1,4 +1,4 @@
-"""The protocol of the lab: how it is read, and what its logs cannot tell or tell besides."""
+"""The lab: its logs, how its protocol is read, and what the logs cannot tell or tell besides."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ UNASKED: list[tuple[str, int, str]] = [
     ("registry_tls", 1, "The registry spoke plain HTTP, which the line calls a handshake that failed (d0427)."),
     ("runner_killed", 6, "Five deaths of BETWEEN; and a server that ends kills its runner, which reads like any kill."),
 ]
+
+
+def servers(shared: Path) -> list[Path]:
+    """The logs of all servers, in one order, so that all who ask for their store get the same one."""
+    return sorted((shared / "lab" / "server").glob("*/server.log"))
+
+
+def clients(shared: Path) -> list[Path]:
+    """What each client recorded of its calls."""
+    return sorted((shared / "lab" / "client").glob("*.jsonl"))
 
 
 def rows(path: Path) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Stores to ask reports about: rows put in by hand, rows of chance, and logs of a real server and its client."""
+"""Stores to ask reports about: rows put in by hand, and rows of chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 
-import erranalytics as ea
 from erranalytics import reports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,12 +16,8 @@ MIGRATIONS = ROOT / "erranalytics" / "migrations"
 SAMPLES = ROOT / "sample_logs"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 START = NOW - timedelta(days=20)
-LOGS = [
-    "server/mixed-0.11.11.log",
-    "server/requests-0.24.0.log",
-    "server/cloud-0.24.0.log",
-    "client/ollama-python.jsonl",
-]
+# What ``make demo`` reads.
+DEMO = (SAMPLES / "server", SAMPLES / "client")
 CAUSES = [
     ("MEM002", "cuda_oom_alloc", "memory", "CUDA could not reserve a buffer while loading.", "error"),
     ("MEM014", "load_oom_system", "memory", "The model needs more RAM than is free.", "error"),
@@ -286,10 +281,3 @@ def busy_store(seed: int) -> duckdb.DuckDBPyConnection:
                  incident_id=chance.randint(1, 60) if outcome in ("failed_mid_stream", "truncated") else None)  # fmt: skip
     connection.commit()
     return connection
-
-
-def real_store(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Real logs of a server and what a client recorded of its calls, in a store in that folder."""
-    db = folder / "s.duckdb"
-    assert ea.ingest([SAMPLES / name for name in LOGS], db=db).faults == ()
-    return ea.connect(db)
