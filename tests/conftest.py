@@ -43,12 +43,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ingested(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Once:
+def ingested(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
     """Gives the store of some logs, which no test writes to; each is made once for all workers of a run."""
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput") and CAN_WAIT:
         folder = folder.parent
-    return Once(folder / "ingested")
+    once = Once(folder / "ingested")
+    yield once
+    assert once.written() == [], "a test wrote to a store that others read"
 
 
 @pytest.fixture(scope="session", params=[1, 2])

@@ -99,6 +99,18 @@ def test_workers_that_ask_at_once_get_one_store(tmp_path: Path, monkeypatch: pyt
     connection.close()
 
 
+def test_a_store_that_was_written_to_is_found_out(tmp_path: Path) -> None:
+    """Who reads it leaves no trace; who writes to it changes what other tests see."""
+    (tmp_path / "a.log").write_text(LINE, encoding="utf-8")
+    (tmp_path / "b.log").write_text(LINE.replace("hello", "again"), encoding="utf-8")
+    made = once.Once(tmp_path / "made")
+    db = made(tmp_path / "a.log")
+    once.ea.report("overview", db=db)
+    assert made.written() == []
+    once.ea.ingest([tmp_path / "b.log"], db=db, tz="UTC")
+    assert made.written() == [db]
+
+
 # --- a run ---------------------------------------------------------------------------------------------------------
 
 CONFTEST = """

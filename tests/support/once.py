@@ -34,6 +34,7 @@ class Once:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._given: dict[Path, int] = {}
 
     def __call__(self, *logs: Path, tz: str = "UTC") -> Path:
         """The store of files and folders, in the order given; who wants to write takes a copy."""
@@ -45,4 +46,9 @@ class Once:
                 part.unlink(missing_ok=True)
                 assert ea.ingest(logs, db=part, tz=tz).faults == ()
                 part.rename(db)
+        self._given.setdefault(db, db.stat().st_mtime_ns)
         return db
+
+    def written(self) -> list[Path]:
+        """Stores that somebody wrote to since they were given; a reader leaves a file as it is."""
+        return [db for db, was in self._given.items() if db.stat().st_mtime_ns != was]
