@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := erranalytics tests benchmarks
 DEMO_DB := build/demo.duckdb
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check docs notebook format bench compat compat-smoke build clean
+.PHONY: help demo test test-all lint check docs notebook format bench compat compat-smoke build clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +36,11 @@ demo: $(VENV)/.installed ## ingest sample_logs into an embedded store and print 
 	done
 	@echo && echo "the store: $(DEMO_DB); more reports: $(BIN)/erranalytics report --list"
 
-test: $(VENV)/.installed-dev ## run the tests
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+test: $(VENV)/.installed-dev ## run the tests but the slow ones, which it names at its end
+	@$(PYTEST) -m 'not slow'
+
+test-all: $(VENV)/.installed-dev ## run all tests
+	@$(PYTEST)
 
 lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -47,7 +51,7 @@ lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/python -m erranalytics.docs --check
 	@$(BIN)/erranalytics rules check
 
-check: lint test ## formatting, lint, types, import contracts, SQL, docs, rules, tests
+check: lint test-all ## formatting, lint, types, import contracts, SQL, docs, rules, all tests
 
 docs: $(VENV)/.installed-dev ## generate docs/rules.md, reports.md, formats.md and cli.md
 	@$(BIN)/python -m erranalytics.docs

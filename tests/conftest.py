@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from recorded_calls import recorded
-from wire.server import WireServer
+from support import running
+from support.needs import SHARED, left_out, needs
+from support.once import CAN_WAIT, Once
+from support.recorded_calls import recorded
+from support.wire.server import WireServer
 
 if TYPE_CHECKING:
     import duckdb
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The long modules come first, and the run says what it leaves out; a wrong name of that ends it."""
+    try:
+        left_out()
+    except ValueError as fault:
+        raise pytest.UsageError(str(fault)) from None
+    running.plug(config)
 
 
 @pytest.fixture(scope="session")
@@ -25,17 +37,26 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference material beside the checkout; the test is skipped by name without it."""
-    folder = ROOT.parent / "shared"
-    if not (folder / "corpus").is_dir():
-        pytest.skip("needs the reference folder ../shared, which is not part of the repository")
-    return folder
+    """The folder of reference material beside the checkout."""
+    needs("shared")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def ingested(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
+    """Gives the store of some logs, which no test writes to; each is made once for all workers of a run."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput") and CAN_WAIT:
+        folder = folder.parent
+    once = Once(folder / "ingested")
+    yield once
+    assert once.written() == [], "a test wrote to a store that others read"
 
 
 @pytest.fixture(scope="session", params=[1, 2])
 def busy(request: pytest.FixtureRequest) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store of chance."""
-    from report_stores import busy_store
+    from support.stores import busy_store
 
     connection = busy_store(request.param)
     yield connection
@@ -43,11 +64,19 @@ def busy(request: pytest.FixtureRequest) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store of real logs of a server and what a client recorded of its calls."""
-    from report_stores import real_store
+def demo(ingested: Once) -> Path:
+    """The store of ``make demo``: real logs of servers, and what clients recorded of their calls."""
+    from support.stores import DEMO
 
-    connection = real_store(tmp_path_factory.mktemp("groups"))
+    return ingested(*DEMO)
+
+
+@pytest.fixture(scope="session")
+def real(demo: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same store, open for reading."""
+    import erranalytics as ea
+
+    connection = ea.connect(demo)
     yield connection
     connection.close()
 
@@ -55,7 +84,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCo
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store whose log, host and models are written by an enemy, and real logs beside it."""
-    from page_reader import hostile_store
+    from support.page_reader import hostile_store
 
     connection = hostile_store(tmp_path_factory.mktemp("hostile"))
     yield connection
@@ -65,7 +94,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBP
 @pytest.fixture(scope="session")
 def pages(hostile: duckdb.DuckDBPyConnection) -> list[str]:
     """What that store makes: the whole page, and one of reports that quote the log."""
-    from page_reader import drawn
+    from support.page_reader import drawn
 
     return [drawn([], hostile), drawn(["incidents", "unknown-errors", "error-frequency", "oom-incidents"], hostile)]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -164,11 +166,58 @@ def test_a_code_is_explained_without_polars_or_duckdb() -> None:
     assert not loaded_after(code) & {"polars", "duckdb"}
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}) + EMBEDDED)
-def test_every_module_can_be_imported_first(module: str) -> None:
-    """Layers without circles: no module needs another one to be loaded before it."""
-    name = "erranalytics" if module == "__init__" else f"erranalytics.{module.replace('/', '.')}"
-    assert python("-c", f"import {name}; print('fine')") == "fine\n"
+# One process for all modules of a package: each is imported in a child of its own, that has the libraries and of the
+# package nothing. Only their plain names are imported before, so a module that wants a part of one must say so itself.
+IMPORTS = """
+import json, os, sys
+libraries, modules = json.loads(sys.argv[1])
+for name in libraries:
+    __import__(name)
+assert not [name for name in sys.modules if name.startswith("erranalytics")]
+for name in modules:
+    child = os.fork()
+    if child == 0:
+        before = set(sys.modules)
+        __import__(name)
+        print(json.dumps([name, sorted({one for one in sys.modules if one not in before})]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+LIBRARIES = ("click", "duckdb", "jinja2", "platformdirs", "polars", "pydantic", "rich")
+IMPORTED = sorted(set(MODULES) - {"__main__"}) + EMBEDDED
+
+
+def dotted(module: str) -> str:
+    """The name a module is imported by."""
+    return f"erranalytics.{module.replace('/', '.')}".removesuffix(".__init__")
+
+
+def pulled_in(modules: list[str], *, libraries: Sequence[str] = ()) -> dict[str, set[str]]:
+    """What the import of each module loads besides; a module that cannot be imported first is left out, with its reason."""
+    asked = json.dumps([libraries, [dotted(module) for module in modules]])
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORTS, asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    reports = map(json.loads, run.stdout.splitlines())
+    return {name: set(loaded) for name, loaded in reports} | ({"faults": {run.stderr}} if run.stderr else {})
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """What the import of each module loads, when it is the first of the package."""
+    return pulled_in(sorted(set(IMPORTED) - set(EMBEDDED)), libraries=LIBRARIES) | pulled_in(EMBEDDED)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("module", IMPORTED)
+def test_every_module_can_be_imported_first(module: str, imports: dict[str, set[str]]) -> None:
+    """Layers without circles: no module needs another one to be loaded before it; the recorder loads no library."""
+    assert dotted(module) in imports, imports.get("faults")
+    assert dotted(module) in imports[dotted(module)]
+    if module in EMBEDDED:
+        roots = {name.partition(".")[0] for name in imports[dotted(module)]}
+        assert {name for name in roots if name not in sys.stdlib_module_names} == {"erranalytics"}
 
 
 def test_layers_are_kept() -> None:
@@ -177,6 +226,23 @@ def test_layers_are_kept() -> None:
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-2000:]
+
+
+# --- the tests -----------------------------------------------------------------------------------------------------
+
+
+def test_what_tests_share_is_in_support() -> None:
+    """No test module imports another one, and a module that holds no tests has its place in ``tests/support``."""
+    tests = ROOT / "tests"
+    assert {path.name for path in tests.glob("*.py") if not path.name.startswith("test_")} == {"conftest.py"}
+    others = {path.stem for path in tests.glob("*.py")}
+    found = []
+    for path in [*tests.glob("*.py"), *(tests / "support").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [(path.name, name) for name in names if name.removeprefix("tests.").split(".")[0] in others]
+    assert found == []
 
 
 # --- the store -----------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_calls import ask, stream
-from wire.server import FAILURE
+from support.recorded_calls import ask, stream
+from support.wire.server import FAILURE
 
 from erranalytics.client import Recorder, hooks, record
 from erranalytics.client import recorder as recorders

@@ -1,6 +1,6 @@
 """Logs of Java programs that called a model: one incident for each request that failed, by whatever logger it is told.
 
-The logs are captures of programs that ran against ``tests/wire``; ``java-truth.json`` has what was done to each of their
+The logs are captures of programs that ran against ``tests/support/wire``; ``java-truth.json`` has what was done to each of their
 calls, what they raised, and how many requests it took.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_client_texts import BOOK, CLIENTS, formats_of, unwrapped
+from support.client_logs import BOOK, CLIENTS, formats_of, unwrapped
 
 import erranalytics as ea
 from erranalytics import framing, store, timestamps

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_client_texts import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
+from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
 from erranalytics import framing, store

@@ -1,7 +1,7 @@
 """Every client against every way an answer goes wrong on the wire, with and without the recorder.
 
 ``python tests/test_client_matrix.py --update`` runs the clients that are installed and writes what it saw into
-``wire/matrix.json`` and ``docs/client-matrix.md``; clients that are not installed keep what they had.
+``support/wire/matrix.json`` and ``docs/client-matrix.md``; clients that are not installed keep what they had.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import pytest
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
-from wire import programs
-from wire.programs import MESSAGES, PROGRAMS, Program, Seen, Task
-from wire.server import BEHAVIOURS, GAP_S, SLOW_S, WireServer
+from support.wire import programs
+from support.wire.programs import MESSAGES, PROGRAMS, Program, Seen, Task
+from support.wire.server import BEHAVIOURS, GAP_S, SLOW_S, WireServer
 
 from erranalytics import callrecords
 from erranalytics.client import Recorder, record, wrap
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "tests" / "wire" / "matrix.json"
+DATA = ROOT / "tests" / "support" / "wire" / "matrix.json"
 PAGE = ROOT / "docs" / "client-matrix.md"
 # Nothing listens on this port.
 NOWHERE = "http://127.0.0.1:9"
@@ -328,7 +328,7 @@ def page(data: dict[str, Any]) -> str:
 
 
 def test_the_page_is_what_was_seen() -> None:
-    """docs/client-matrix.md is made of wire/matrix.json."""
+    """docs/client-matrix.md is made of support/wire/matrix.json."""
     data = json.loads(DATA.read_text(encoding="utf-8"))
     assert PAGE.read_text(encoding="utf-8") == page(data)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_calls import ask, stream
-from wire.server import FLAKY
+from support.recorded_calls import ask, stream
+from support.wire.server import FLAKY
 
 from erranalytics.client import Recorder, record, wrap
 

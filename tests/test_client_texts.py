@@ -13,14 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import blocks, framing, lineformats, store, wrappers
+from erranalytics import framing, store
 
-CLIENTS = Path(__file__).parent / "data" / "clients"
-BOOK = lineformats.load()
 PYTHON = ("ollama-python", "openai-python", "anthropic-python", "httpx", "requests")
 # The logs of the lab and the clients that wrote them.
 LAB = {
@@ -32,9 +30,6 @@ LAB = {
 NO_FAULT = ("none", "prompt_truncated")
 # Exceptions that hold nothing but a status: those of requests and httpx, and of openai for streams.
 BARE_STATUS = re.compile(r"(?:Error code: )?\d{3}(?: (?:Client|Server) Error: .*)?$|(?:Client|Server) error '\d{3} ")
-EVENTS = """select e.line_no, e.line_count, e.format, e.message, e.attrs, e.component, r.cause, r.http_status,
-    r.status_source, r.incident_id, r.surface, r.message as said
-    from events as e left join errors as r using (event_id) order by e.event_id"""
 
 
 def read(path: Path, folder: Path) -> list[dict[str, Any]]:
@@ -229,18 +224,6 @@ def test_prompts_are_not_kept(name: str, tmp_path: Path) -> None:
     kept = json.dumps([[row["message"], row["attrs"], row["said"]] for row in rows])
     assert "secret" not in kept
     assert "gold" not in kept
-
-
-def unwrapped(text: str) -> pl.DataFrame:
-    """The lines of a text as BODIES."""
-    state = wrappers.WrapState(wrappers.detect(text))
-    return wrappers.unwrap(blocks.to_lines(text.encode()), state, is_last=True)[0]
-
-
-def formats_of(text: str) -> list[str]:
-    """The formats of the records of a text."""
-    bodies = unwrapped(text)
-    return framing.frame(bodies, book=BOOK, end=bodies.height + 1, is_last=True).records["format"].to_list()
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

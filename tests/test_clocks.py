@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from clock_cases import CASES
-from clock_lines import Line, cpp, gin, go, outer, short, slog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clock_cases import CASES
+from support.clock_lines import Line, cpp, gin, go, outer, short, slog
 
 from erranalytics import clocks, framing, lineformats, parsing, schema, stamps, timestamps, years, zones
 from erranalytics.clocks import Clock

@@ -6,23 +6,23 @@ import csv
 import functools
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from support.lab import servers
+from support.once import Once
 
 import erranalytics as ea
 from erranalytics import store
 
 
 @pytest.fixture(scope="module")
-def corpus_db(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus_db(shared: Path, ingested: Once) -> Path:
     """A store of the whole corpus, servers and clients."""
-    db = tmp_path_factory.mktemp("corpus") / "corpus.duckdb"
-    done = ea.ingest([shared / "corpus" / "server", shared / "corpus" / "client"], db=db)
-    assert done.faults == ()
-    return db
+    return ingested(shared / "corpus" / "server", shared / "corpus" / "client")
 
 
 @pytest.fixture
@@ -57,14 +57,15 @@ def test_every_line_is_accounted_for(corpus_db: Path, corpus: duckdb.DuckDBPyCon
     assert share >= 0.995
 
 
-def test_again_changes_nothing(shared: Path, corpus_db: Path) -> None:
+def test_again_changes_nothing(shared: Path, corpus_db: Path, tmp_path: Path) -> None:
     """The corpus a second time leaves every table as it is."""
     connection = ea.connect(corpus_db)
     before = store.digests(connection)
     connection.close()
-    done = ea.ingest([shared / "corpus" / "server"], db=corpus_db)
+    own = shutil.copy(corpus_db, tmp_path / "corpus.duckdb")
+    done = ea.ingest([shared / "corpus" / "server"], db=own, tz="UTC")
     assert {one.status for one in done.results} == {"known"}
-    connection = ea.connect(corpus_db)
+    connection = ea.connect(own)
     assert store.digests(connection) == before
     connection.close()
 
@@ -113,11 +114,9 @@ def test_gold_incidents_are_folded(shared: Path, corpus: duckdb.DuckDBPyConnecti
     assert exact / len(groups) >= 0.96
 
 
-def test_lab_requests_get_no_invented_cause(shared: Path, tmp_path: Path) -> None:
+def test_lab_requests_get_no_invented_cause(shared: Path, ingested: Once) -> None:
     """A request that went well is never given a cause; most that failed get theirs or an honest status."""
-    db = tmp_path / "lab.duckdb"
-    ea.ingest([str(shared / "lab" / "server" / "*" / "server.log")], db=db)
-    connection = ea.connect(db)
+    connection = ea.connect(ingested(*servers(shared)))
     sql = """select s.uri, e.line_no, i.cause, i.confidence from requests as r inner join events as e using (event_id)
              inner join sources as s using (source_id) left join incidents as i on i.incident_id = r.incident_id"""
     found = connection.execute(sql).fetchall()

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
-from content import Content, content, counts, difference, digests, ledger
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.content import Content, content, counts, difference, digests, ledger
 
 from erranalytics import lineformats, loads, rulebook, sources, store
 from erranalytics.classifying import Memo

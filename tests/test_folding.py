@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from content import content, difference
+from support.content import content, difference
 
 from erranalytics import lineformats, loads, rulebook, sources, store
 from erranalytics.classifying import Memo

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.needs import journal_remote, needs
 
 from erranalytics import blocks, layers, lineformats, pipeline, rulebook, schema, sources, wrappers
 from erranalytics.classifying import Memo
@@ -345,20 +345,18 @@ def test_outputs_of_a_real_journalctl(name: str) -> None:
 
 
 MODES = [mode.name.removeprefix("journald-") for mode in layers.LAYERS if mode.name.startswith("journald-")]
-REMOTE = shutil.which("systemd-journal-remote") or shutil.which("/usr/lib/systemd/systemd-journal-remote")
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal of this machine's systemd with the capture in it, one message of several lines and one of bytes."""
-    if REMOTE is None or shutil.which("journalctl") is None:
-        pytest.skip("needs journalctl and systemd-journal-remote")
+    needs("journalctl")
     path = tmp_path_factory.mktemp("journal") / "capture.journal"
     lines = [*kept(CAPTURE, FORMS["export"]), "panic: one\n\tgoroutine 1\n\nend", "\x1b[31mred\x1b[0m"]
     boot = b"_BOOT_ID=6f0c2e5b1d8a4c0e9b7a3d52f4e81c90\n_MACHINE_ID=2c9f6e0a5b7d4831a6c2e9f0d1b84a37\n"
     data = export(lines[:-2]) + export(lines[-2:], binary=1)
     data = data.replace(b"_TRANSPORT=", boot + b"__MONOTONIC_TIMESTAMP=265148416118\n_TRANSPORT=")
-    subprocess.run([REMOTE, "-o", str(path), "-"], input=data, capture_output=True, check=True)
+    subprocess.run([str(journal_remote()), "-o", str(path), "-"], input=data, capture_output=True, check=True)
     return path
 
 

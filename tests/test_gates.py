@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from test_reports import NOW, add_requests, empty_store, small_store
+from support.stores import NOW, add_requests, empty_store, small_store
 
 from erranalytics import catalogue, gates
 from erranalytics.errors import UsageError

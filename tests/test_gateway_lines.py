@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from gateway_logs import HEAD, TIME, Written, rows, write_store
+from support.gateway_logs import HEAD, TIME, Written, rows, write_store
 
 import erranalytics as ea
 from erranalytics import lineformats, reports

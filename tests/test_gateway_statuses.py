@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from gateway_logs import HEAD, Written, rows, write_store
+from support.gateway_logs import HEAD, Written, rows, write_store
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from content import content
-from gateway_logs import Rows, Written, rows, write_store
+from support.content import content
+from support.gateway_logs import Rows, Written, rows, write_store
+from support.once import Once
 
 import erranalytics as ea
 from erranalytics import reclassifying, reports, rulebook, store
@@ -30,11 +32,15 @@ def folder(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def together(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+def gateway_db(folder: Path, ingested: Once) -> Path:
     """All three in one store."""
-    db = tmp_path_factory.mktemp("gateway") / "all.duckdb"
-    assert ea.ingest([folder / name for name in (SERVER, *NGINX)], db=db, tz="UTC").faults == ()
-    connection = ea.connect(db)
+    return ingested(folder)
+
+
+@pytest.fixture(scope="module")
+def together(gateway_db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store, open for reading."""
+    connection = ea.connect(gateway_db)
     yield connection
     connection.close()
 
@@ -142,11 +148,9 @@ def test_the_order_of_the_logs_changes_nothing(folder: Path, tmp_path: Path) -> 
             assert rows_there == found[0][table], table
 
 
-def test_reclassifying_changes_nothing(folder: Path, tmp_path: Path) -> None:
+def test_reclassifying_changes_nothing(gateway_db: Path, tmp_path: Path) -> None:
     """The texts of gateway lines are put together from the store, and all verdicts and incidents stay."""
-    db = tmp_path / "a.duckdb"
-    ea.ingest([folder / name for name in (SERVER, *NGINX)], db=db, tz="UTC")
-    connection = store.open_store(db)
+    connection = store.open_store(Path(shutil.copy(gateway_db, tmp_path / "a.duckdb")))
     before = content(connection)
     done = reclassifying.reclassify(connection, rules=rulebook.load(), force=True)
     assert (done.changed_count, content(connection)) == (0, before)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.needs import journal_remote, needs
 
 import erranalytics as ea
 from erranalytics import journal
@@ -20,7 +19,6 @@ from erranalytics.errors import UsageError
 from erranalytics.journal import Journal
 
 FIRST_US = 1_795_226_400_000_000  # 2026-11-21 02:00:00 UTC
-REMOTE = shutil.which("systemd-journal-remote", path=os.environ["PATH"] + ":/lib/systemd:/usr/lib/systemd")
 
 # Answers as journalctl does: entries.jsonl beside it is the journal, said.txt goes to standard error, code.txt is
 # the exit code; each call is noted in calls.jsonl.
@@ -251,8 +249,14 @@ def test_a_file_name_where_a_unit_belongs(fake: Fake, ingest: Any, tmp_path: Pat
     assert "before --journal" in str(told.value.hint)
 
 
-@pytest.mark.skipif(shutil.which("journalctl") is None or REMOTE is None, reason="needs systemd-journal-remote")
-def test_a_real_journal_that_was_copied(tmp_path: Path, ask: Any, ingest: Any) -> None:
+@pytest.fixture
+def remote() -> str:
+    """The program of systemd that writes journals."""
+    needs("journalctl")
+    return str(journal_remote())
+
+
+def test_a_real_journal_that_was_copied(tmp_path: Path, ask: Any, ingest: Any, remote: str) -> None:
     """The journalctl of this machine reads the folder of another one, and the second call finds nothing new."""
     folder = tmp_path / "journal"
     folder.mkdir()
@@ -262,7 +266,7 @@ def test_a_real_journal_that_was_copied(tmp_path: Path, ask: Any, ingest: Any) -
         for number, one in enumerate(MINUTE)
     )
     (tmp_path / "x.export").write_text(export, encoding="utf-8")
-    command = [str(REMOTE), "-o", str(folder / "system.journal"), str(tmp_path / "x.export")]
+    command = [remote, "-o", str(folder / "system.journal"), str(tmp_path / "x.export")]
     subprocess.run(command, check=True, capture_output=True)
     (first,) = ingest(journal_directory=folder).results
     (again,) = ingest(journal_directory=folder).results

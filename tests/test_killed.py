@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from content import digests
+from support.content import digests
 
 from erranalytics import store
 from erranalytics.errors import StoreError

@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.lab import servers
+from support.once import Once
 
 import erranalytics as ea
 from erranalytics import store
@@ -19,13 +21,9 @@ INFERENCE = ("/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/v1
 
 
 @pytest.fixture(scope="module")
-def lab_db(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lab_db(shared: Path, ingested: Once) -> Path:
     """A store of the logs of all servers, with the requests that two of them dumped."""
-    db = tmp_path_factory.mktemp("lab") / "lab.duckdb"
-    servers = shared / "lab" / "server"
-    done = ea.ingest([*servers.glob("*/server.log"), *servers.glob("*/ollama-request-logs-*")], db=db)
-    assert done.faults == ()
-    return db
+    return ingested(*servers(shared), *sorted((shared / "lab" / "server").glob("*/ollama-request-logs-*")))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.lab import clients, servers
+from support.once import Once
 
 import erranalytics as ea
 
@@ -217,14 +219,9 @@ def labels_against_clocks(shared: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
+def lab(ingested: Once, shared: Path) -> Path:
     """All server logs and all records of clients of the lab in one store."""
-    db = tmp_path_factory.mktemp("lab") / "lab.duckdb"
-    folder = shared / "lab"
-    ea.ingest(
-        [*map(str, sorted(folder.glob("client/*.jsonl"))), *map(str, sorted(folder.glob("server/*/server.log")))], db=db
-    )
-    return db
+    return ingested(*clients(shared), *servers(shared))
 
 
 def test_links_of_the_lab_are_those_of_its_truth(lab: Path, shared: Path) -> None:
@@ -270,13 +267,12 @@ def test_every_stream_of_the_lab_counts_once(lab: Path, shared: Path) -> None:
 NEVER_NOTICED = {"d0176", "d0195", "d0213", "d0239", "d0501", "d0653"}
 
 
-def test_streams_a_server_log_suspects_are_those_that_broke(shared: Path, tmp_path: Path) -> None:
+def test_streams_a_server_log_suspects_are_those_that_broke(shared: Path, ingested: Once) -> None:
     """Of the streams whose runner was found dead nine in ten are suspected; of the suspects at most one in ten is wrong.
 
     From the log of the server alone no stream is called completed.
     """
-    ea.ingest([*map(str, sorted((shared / "lab").glob("server/*/server.log")))], db=tmp_path / "s.duckdb")
-    connection = ea.connect(tmp_path / "s.duckdb")
+    connection = ea.connect(ingested(*servers(shared)))
     try:
         rows = connection.execute(
             """select s.uri, e.line_no, t.suspected_by is not null, t.stream_outcome

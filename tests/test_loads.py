@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from content import content, difference, digests, ledger
+from support.content import content, difference, digests, ledger
 
 from erranalytics import lineformats, loads, pipeline, rulebook, sources, store
 

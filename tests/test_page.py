@@ -17,10 +17,9 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from page_reader import ROOT, Reader, drawn, page_store
-from report_stores import add_source
-from test_render import awkward
-from test_reports import NOW, add_causes, add_incident, add_requests, empty_store
+from support.page_reader import ROOT, Reader, drawn, page_store
+from support.results import awkward
+from support.stores import NOW, add_causes, add_incident, add_requests, add_source, empty_store
 
 from erranalytics import catalogue, cells, page, render, reports
 from erranalytics.reports import Result

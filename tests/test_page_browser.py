@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import browser
 import duckdb
 import polars as pl
 import pytest
-from page_reader import HOSTILE, Reader, drawn, page_store
-from test_reports import NOW
+from support import browser
+from support.needs import needs
+from support.page_reader import HOSTILE, Reader, drawn, page_store
+from support.stores import NOW
 
 from erranalytics import page
 from erranalytics.catalogue import Column
@@ -35,8 +36,7 @@ def whole(store: duckdb.DuckDBPyConnection) -> str:
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
     """A headless Chromium."""
-    if browser.CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    needs("chromium")
     with browser.opened(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from page_reader import ROOT, page_store
-from test_reports import NOW, empty_store
+from support.page_reader import ROOT, page_store
+from support.stores import NOW, empty_store
 
 from erranalytics import charts, reports
 from erranalytics.charts import Chart

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import content
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support import content
 
 from erranalytics import lineformats, loads, rulebook, sources, store
 from erranalytics.classifying import Memo

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from content import content, difference
+from support.content import content, difference
 
 import erranalytics as ea
 from erranalytics import lineformats, loads, pipeline, reclassifying, rulebook, sources, store, texts

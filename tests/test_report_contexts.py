@@ -7,8 +7,7 @@ from statistics import median
 from typing import Any
 
 import duckdb
-from report_stores import START, add_failure, add_session, add_source, lines_of, run, table
-from test_reports import NOW, empty_store, insert
+from support.stores import NOW, START, add_failure, add_session, add_source, empty_store, insert, lines_of, run, table
 
 CUT = re.compile(r'msg="truncating input prompt" limit=(\d+) prompt=(\d+)')
 

@@ -10,8 +10,22 @@ from typing import Any
 
 import duckdb
 import pytest
-from report_stores import HOSTILE, START, Rows, add_call, add_failure, add_session, add_source, run, table
-from test_reports import NOW, add_causes, add_requests, empty_store, insert
+from support.stores import (
+    HOSTILE,
+    NOW,
+    START,
+    Rows,
+    add_call,
+    add_causes,
+    add_failure,
+    add_requests,
+    add_session,
+    add_source,
+    empty_store,
+    insert,
+    run,
+    table,
+)
 
 from erranalytics import reports
 from erranalytics.render import write

@@ -8,8 +8,19 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from report_stores import START, add_call, add_failure, add_session, add_source, lines_of, run, table
-from test_reports import NOW, empty_store, insert
+from support.stores import (
+    NOW,
+    START,
+    add_call,
+    add_failure,
+    add_session,
+    add_source,
+    empty_store,
+    insert,
+    lines_of,
+    run,
+    table,
+)
 
 
 def test_failed_pulls_are_those_the_client_saw(real: duckdb.DuckDBPyConnection) -> None:

@@ -11,8 +11,19 @@ from typing import Any
 
 import duckdb
 import pytest
-from report_stores import START, add_call, add_failure, add_session, add_source, run, table
-from test_reports import NOW, add_causes, empty_store, insert
+from support.stores import (
+    NOW,
+    START,
+    add_call,
+    add_causes,
+    add_failure,
+    add_session,
+    add_source,
+    empty_store,
+    insert,
+    run,
+    table,
+)
 
 from erranalytics import reports
 from erranalytics.errors import UsageError

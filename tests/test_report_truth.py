@@ -25,7 +25,8 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from test_truth import UNASKED, UNSEEN, rows
+from support.lab import UNASKED, UNSEEN, clients, rows, servers
+from support.once import Once
 
 import erranalytics as ea
 from erranalytics import catalogue, page, render, reports, rulebook
@@ -117,17 +118,12 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(shared: Path, ingested: Once) -> Lab:
     """The lab in three stores."""
-    folder, place = tmp_path_factory.mktemp("lab"), shared / "lab"
-    logs, calls = sorted(place.glob("server/*/server.log")), sorted((place / "client").glob("*.jsonl"))
-    server, client, both = (folder / f"{name}.duckdb" for name in ("server", "client", "both"))
-    assert ea.ingest(logs, db=server, tz="UTC").faults == ()
-    shutil.copy(server, both)
-    for db in (client, both):
-        assert ea.ingest(calls, db=db, tz="UTC").faults == ()
+    logs, calls = servers(shared), clients(shared)
+    server, client, both = ingested(*logs), ingested(*calls), ingested(*calls, *logs)
     records = {row["request_id"]: row for path in calls for row in rows(path)}
-    return Lab(rows(place / "truth.jsonl"), records, server, client, both)
+    return Lab(rows(shared / "lab" / "truth.jsonl"), records, server, client, both)
 
 
 def told(row: Row, record: Row) -> str | None:
@@ -267,7 +263,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw lines of the sample logs, what was made of some of them here, and stores of either side and of both."""
+    """Raw lines of the sample logs, what was made of some of them here, and stores of either side, of both, and of a gateway."""
 
     lines: dict[str, list[str]]
     access: list[Access]
@@ -275,6 +271,7 @@ class Samples:
     server: Path
     client: Path
     both: Path
+    gateway: Path
 
     def count(self, pattern: str) -> int:
         """How many lines of servers hold a text."""
@@ -303,19 +300,15 @@ def access_lines(file: str, text: str) -> Iterator[Access]:
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
-    """The samples of ``make demo``."""
-    folder = tmp_path_factory.mktemp("samples")
-    server, client, both = (folder / f"{name}.duckdb" for name in ("server", "client", "both"))
-    assert ea.ingest([SAMPLES / "server"], db=server, tz="UTC").faults == ()
-    shutil.copy(server, both)
-    for db in (client, both):
-        assert ea.ingest([SAMPLES / "client"], db=db, tz="UTC").faults == ()
-    assert ea.ingest([SAMPLES / "gateway"], db=folder / "gateway.duckdb", tz="UTC").faults == ()
+def samples(ingested: Once, demo: Path) -> Samples:
+    """The samples of ``make demo``, those of servers and of clients also by themselves."""
+    server, client, gateway = (ingested(SAMPLES / name) for name in ("server", "client", "gateway"))
     texts = {path.name: text_of(path) for path in sorted((SAMPLES / "server").iterdir())}
     access = [one for name, text in texts.items() for one in access_lines(name, text)]
     calls = [row for path in sorted((SAMPLES / "client").iterdir()) for row in rows(path)]
-    return Samples({name: text.splitlines() for name, text in texts.items()}, access, calls, server, client, both)
+    return Samples(
+        {name: text.splitlines() for name, text in texts.items()}, access, calls, server, client, demo, gateway
+    )
 
 
 def injected(*causes: str) -> int:
@@ -665,7 +658,7 @@ def check_gateway_errors(samples: Samples) -> None:
     access = line.findall(text_of(SAMPLES / "gateway" / "nginx-access.log"))
     refused = Counter((path, int(status)) for path, status in access if int(status) >= 400)
     found: Counter[tuple[str, int]] = Counter()
-    for row in report(samples.both.parent / "gateway.duckdb", "gateway-errors"):
+    for row in report(samples.gateway, "gateway-errors"):
         if row["status"] and row["status"] >= 400:
             found[row["endpoint"], row["status"]] += row["request_count"]
     assert found == refused

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from content import ledger
+from support.content import ledger
 
 import erranalytics as ea
 from erranalytics import reports, store

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from content import content, difference, ledger
+from support.content import content, difference, ledger
 
 import erranalytics as ea
 from erranalytics import store

@@ -1,12 +1,12 @@
 """The lab: each fault that was caused on purpose is one incident of the right cause, and nothing else is one.
 
-``truth.jsonl`` says of every request what was done to it and which lines the server wrote meanwhile. What is no incident,
-what has a nearer cause than the protocol, and what is an incident without a fault is listed here, each with its reason.
+``truth.jsonl`` says of every request what was done to it and which lines the server wrote meanwhile. What is no incident
+and what is an incident without a fault is listed in ``support/lab.py``, what has a nearer cause than the protocol here, each
+with its reason.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lab import UNASKED, UNSEEN, clients, rows, servers
+from support.once import Once
 
 import erranalytics as ea
 
@@ -30,36 +32,6 @@ NEARER: Mapping[str, tuple[str, ...]] = {
     "rlimit_as": ("kv_cache_alloc_failed",),
     "token_repeat": ("token_repeat_abort",),
 }
-# Faults of which the log of the server tells nothing: fault, or cause where nothing was broken; status of the access
-# line; how many; why.
-UNSEEN: list[tuple[str, int | None, int, str]] = [
-    ("server_down", None, 26, "There was no server."),
-    ("proxy_body_limit", None, 4, "The proxy refused the request, it never came to the server."),
-    ("server_sigkill", None, 8, "A server that is killed writes nothing."),
-    ("server_sigterm", 200, 2, "The server cut its streams as it ended, and logged them as answered."),
-    ("client_timeout", None, 1, "The client left while its request was queued, which is never logged (findings, 3)."),
-    ("client_cancel", 200, 14, "The client left in the middle of a stream, which is logged as answered."),
-    ("runner_stopped", 200, 6, "The runner hung until the client or the proxy left: a stream that is logged as answered."),
-    ("format_invalid", 200, 1, "v0.11 puts errors before the first token into a 200."),
-    ("registry_manifest_error", 200, 1, "A pull fails inside its 200; only what fails on the way is logged."),
-    ("registry_model_not_found", 200, 3, "As above."),
-    ("registry_rate_limited", 200, 2, "As above."),
-    ("registry_transfer_failed", 200, 2, "As above."),
-    ("route_not_found", 404, 2, "A browser asked for its icon, which is no problem (NFD005, info)."),
-    ("runner_sigkill", 200, 6, "Nobody asked for the model again, or it was unloaded first: its death was not noticed."),
-    ("registry_insecure", 200, 1, "The log tells of the handshake (registry_tls), see below."),
-]  # fmt: skip
-# Incidents that no request of the protocol asked for: cause, how many, why.
-UNASKED: list[tuple[str, int, str]] = [
-    ("blob_not_found", 19, "A model of the lab lost its file on purpose; the server says so at each start."),
-    ("model_corrupt", 18, "A model of the lab was cut on purpose; the server says so at each start."),
-    ("upstream_cache_refresh_failed", 21, "The lab has no network; the server misses ollama.com at each start."),
-    ("num_ctx_clamped", 22, "The default context is larger than that of the tiny models; a warning, nothing failed."),
-    ("gpu_discovery_failed", 1, "The machine has no GPU; a warning at the start."),
-    ("port_in_use", 2, "The second server on the same port: events.jsonl, not a request."),
-    ("registry_tls", 1, "The registry spoke plain HTTP, which the line calls a handshake that failed (d0427)."),
-    ("runner_killed", 6, "Five deaths of BETWEEN; and a server that ends kills its runner, which reads like any kill."),
-]
 # The runner of these was killed and they got a 500 without a word; until somebody found the runner dead, another model
 # had answered. Access lines name no model, so nobody can tell that both are one: the 500 stays a guess.
 BETWEEN = {"d0225", "d0230", "d0482", "d0495", "d0661"}
@@ -87,11 +59,6 @@ class Seen:
     of_line: dict[str, list[tuple[int, int]]]
 
 
-def rows(path: Path) -> list[Row]:
-    """A file of JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 @pytest.fixture(scope="module")
 def truth(shared: Path) -> list[Row]:
     """Every request of the lab and what was done to it."""
@@ -99,11 +66,9 @@ def truth(shared: Path) -> list[Row]:
 
 
 @pytest.fixture(scope="module")
-def seen(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def seen(shared: Path, ingested: Once) -> Seen:
     """The logs of all servers in one store."""
-    db = tmp_path_factory.mktemp("truth") / "lab.duckdb"
-    assert ea.ingest([str(shared / "lab" / "server" / "*" / "server.log")], db=db).faults == ()
-    connection = ea.connect(db)
+    connection = ea.connect(ingested(*servers(shared)))
     found = connection.sql("select incident_id, cause, confidence, error_count, request_count from incidents")
     names = found.columns
     incidents = {row[0]: dict(zip(names, row, strict=True)) for row in found.fetchall()}
@@ -203,12 +168,10 @@ def test_a_busy_port_is_an_incident(shared: Path, seen: Seen) -> None:
             assert seen.incidents[one]["cause"] == row["expected_cause"]
 
 
-def test_each_failed_call_is_one_incident(truth: list[Row], shared: Path, tmp_path: Path) -> None:
+def test_each_failed_call_is_one_incident(truth: list[Row], shared: Path, ingested: Once) -> None:
     """Of the records of eight clients every failed one is an incident of its own, and no good one is in any."""
-    files = sorted((shared / "lab" / "client").glob("*.jsonl"))
-    db = tmp_path / "clients.duckdb"
-    assert ea.ingest(files, db=db).faults == ()
-    connection = ea.connect(db)
+    files = clients(shared)
+    connection = ea.connect(ingested(*files))
     told = connection.sql(
         """select parse_path(s.uri)[-1], e.line_no, e.incident_id, i.cause, i.confidence, i.error_count from events as e
            inner join sources as s using (source_id) inner join incidents as i using (incident_id)"""

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
-from test_reports import NOW, add_requests, small_store
 
 from erranalytics import api, render, reports
+from support.stores import NOW, add_requests, small_store
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # What it would do in a page that took it for markup: change the title, ask for a picture, turn text around.
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from support import needs
+
 _QUIET = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-dev-shm-usage",
@@ -109,7 +109,8 @@ class Page:
 @contextmanager
 def opened(profile: Path) -> Iterator[Page]:
     """A browser with an empty profile, ended when the block is."""
-    assert CHROMIUM
+    chromium = needs.chromium()
+    assert chromium
     from_here, to_here = os.pipe(), os.pipe()
     ends = (from_here[0], to_here[1])
     command = [
@@ -117,7 +118,7 @@ def opened(profile: Path) -> Iterator[Page]:
         "-c",
         _START,
         *map(str, ends),
-        CHROMIUM,
+        chromium,
         *_QUIET,
         f"--user-data-dir={profile}",
         "about:blank",

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wire.server import WireServer
-
 from erranalytics import callrecords
+from support.wire.server import WireServer
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:

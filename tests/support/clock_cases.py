@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clock_lines import Line, bare, cpp, gin, go, outer, short, slog
+from support.clock_lines import Line, bare, cpp, gin, go, outer, short, slog
 
 # name: (lines, options, what comes out)
 Case = tuple[list[Line], dict[str, Any], list[str]]

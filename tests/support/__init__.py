@@ -1,0 +1,1 @@
+"""What several test modules share: stores, logs, programs, and how a run of the tests is ordered and told."""

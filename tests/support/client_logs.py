@@ -1,0 +1,27 @@
+"""Logs of clients: where they are, what is asked of their stores, and the records of a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from erranalytics import blocks, framing, lineformats, wrappers
+
+CLIENTS = Path(__file__).resolve().parents[1] / "data" / "clients"
+BOOK = lineformats.load()
+EVENTS = """select e.line_no, e.line_count, e.format, e.message, e.attrs, e.component, r.cause, r.http_status,
+    r.status_source, r.incident_id, r.surface, r.message as said
+    from events as e left join errors as r using (event_id) order by e.event_id"""
+
+
+def unwrapped(text: str) -> pl.DataFrame:
+    """The lines of a text as BODIES."""
+    state = wrappers.WrapState(wrappers.detect(text))
+    return wrappers.unwrap(blocks.to_lines(text.encode()), state, is_last=True)[0]
+
+
+def formats_of(text: str) -> list[str]:
+    """The formats of the records of a text."""
+    bodies = unwrapped(text)
+    return framing.frame(bodies, book=BOOK, end=bodies.height + 1, is_last=True).records["format"].to_list()
