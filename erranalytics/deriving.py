@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 
 import duckdb
@@ -13,13 +14,48 @@ from erranalytics.rulebook import Rulebook
 
 DUMPS = "request-dump"
 _LOADED = "load_id between getvariable('first_load_id') and getvariable('last_load_id')"
-# What need not be run where there is nothing of it, with what tells so.
-_ONLY_IF = {
-    "022_load_facts.sql": "select (select count(*) from load_ends) + (select count(*) from load_refusals) > 0",
-    "024_load_names.sql": "select count(*) > 0 from templates where template = 'finished setting up'",
-    "045_request_models.sql": f"select count(*) > 0 from templates where format = '{DUMPS}'",
-    "046_models_told.sql": "select count(*) > 0 from model_loads where session_id in (select session_id from scope)",
+_IN_SCOPE = "session_id in (select session_id from scope)"
+# What there may be to do, asked at once; most logs have little of it.
+_WORK = f"""
+    (
+        select distinct unnest([
+            case when k.of_load in ('start', 'failed') then 'loads' end,
+            case when k.of_memory is not null then 'memory' end
+        ])
+        from events as e inner join template_kinds as k using (template_id) where e.{_IN_SCOPE}
+    )
+    union all (select 'loads' from model_loads where {_IN_SCOPE} limit 1)
+    union all (select 'memory' from gpu_memory where {_IN_SCOPE} limit 1)
+    union all (select 'problems' from errors where {_IN_SCOPE} limit 1)
+    union all (select 'problems' from incidents where {_IN_SCOPE} limit 1)
+    union all (
+        select 'problems' from requests where coalesce(incident_id, suspected_by) is not null and {_IN_SCOPE} limit 1
+    )
+    union all (select 'names' from templates where template = 'finished setting up' limit 1)
+    union all (select 'dumps' from templates where format = '{DUMPS}' limit 1)
+"""
+# Which of that a step is for; one that is not named here is always run. In the order in which they are run.
+_ONLY_WITH = {
+    "020_model_loads.sql": "loads",
+    "022_load_facts.sql": "loads",
+    "024_load_names.sql": "loads names",
+    "025_gpu_memory.sql": "memory",
+    "030_problems.sql": "problems",
+    "032_faults.sql": "problems",
+    "034_folds.sql": "problems",
+    "036_incidents.sql": "problems",
+    "040_requests.sql": "problems",
+    "045_request_models.sql": "dumps",
+    "046_models_told.sql": "loads",
 }
+
+
+@cache
+def steps() -> tuple[tuple[str, str], ...]:
+    """Name and SQL of every step, in order."""
+    folder = resources.files("erranalytics") / "derive"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return tuple((name, (folder / name).read_text(encoding="utf-8")) for name in names)
 
 
 def derive(
@@ -48,29 +84,34 @@ def derive(
     _since(connection, touched)
     # Runs that are looked at besides have no new loads.
     _widen(connection, touched)
-    linking.widen(connection, touched=touched)
-    relaying.widen(connection, touched=touched)
+    ((has_calls, has_gateway),) = connection.execute(f"select {linking.HAS_CALLS}, {relaying.HAS_GATEWAY}").fetchall()
+    if has_calls:
+        linking.widen(connection, touched=touched)
+    if has_gateway:
+        relaying.widen(connection, touched=touched)
     _fold_from(connection, touched)
     connection.execute(f"set variable call_formats = {lineformats.load().names('calls')}")
     connection.execute(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""
     )
-    package = resources.files("erranalytics")
-    folder = package / "derive"
-    for name in sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql")):
-        if name in _ONLY_IF and not connection.execute(_ONLY_IF[name]).fetchall()[0][0]:
-            continue
-        connection.execute((folder / name).read_text(encoding="utf-8"))
-    if connection.execute("select count(*) > 0 from calls").fetchall()[0][0]:
+    (_, kinds), *later = steps()
+    connection.execute(kinds)
+    work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
+    for name, sql in later:
+        if work.issuperset(_ONLY_WITH.get(name, "").split()):
+            connection.execute(sql)
+    if has_calls:
         linking.link(connection, touched=touched)
-    relaying.relay(connection, touched=touched)
+    if has_gateway:
+        relaying.relay(connection, touched=touched)
     ((has_learnt,),) = connection.execute(
         """select count(*) > 0 from server_sessions as s inner join earlier_runs as e using (session_id)
            where s.version is distinct from e.version"""
     ).fetchall()
     if since_id == 0 or has_learnt:
-        connection.execute((package / "reconcile" / "040_templates.sql").read_text(encoding="utf-8"))
+        anew = resources.files("erranalytics") / "reconcile" / "040_templates.sql"
+        connection.execute(anew.read_text(encoding="utf-8"))
 
 
 def _since(connection: duckdb.DuckDBPyConnection, touched: int) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "384MB"
 _SETTINGS = ("set timezone = 'UTC'", "set enable_progress_bar = false", "set preserve_insertion_order = true")
+# DuckDB compares every row with every other where it guesses that one side of an ASOF join is small; derivation has
+# tables that it knows nothing of.
+_WRITER_SETTINGS = (*_SETTINGS, "set asof_loop_join_threshold = 0")
 # A reader sees this one file: no other file, no network, nothing installed, and no statement changes that again.
 _READER: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
@@ -104,7 +107,7 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
 def open_in_memory() -> duckdb.DuckDBPyConnection:
     """A store that is gone when it is closed."""
     connection = duckdb.connect(":memory:")
-    _configure(connection, _SETTINGS)
+    _configure(connection, _WRITER_SETTINGS)
     _migrate(connection, Path(":memory:"))
     return connection
 
@@ -122,7 +125,7 @@ def _connect(path: Path, *, read_only: bool, wait_s: float) -> duckdb.DuckDBPyCo
                 time.sleep(0.1)
                 continue
             raise _opening_error(path, text, is_locked=is_locked) from None
-    _configure(connection, (() if _is_set(connection) else _READER_SETTINGS) if read_only else _SETTINGS)
+    _configure(connection, (() if _is_set(connection) else _READER_SETTINGS) if read_only else _WRITER_SETTINGS)
     return connection
 
 

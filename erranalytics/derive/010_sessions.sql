@@ -1,30 +1,6 @@
 -- Runs of the server: what they say of themselves, when and how they end.
 delete from server_sessions where session_id in (select session_id from scope);
 
--- Of millions of records a few tell of the run; their templates find them without a look at the texts.
-create or replace temp table run_kinds as
-with told as (
-    select
-        template_id,
-        case
-            when template = 'server config' then 'config'
-            when template like 'Listening on %(version%' then 'listening'
-            when template like 'Listening on %' then 'listening_old'
-            when template = 'inference compute' then 'device'
-            -- Before v0.1.35 only the runner names the devices, or the search for libraries their maker.
-            when format = 'llama-cpp' and (template like 'found % CUDA devices:' or template like 'found % ROCm devices:') then 'device_list'
-            when template in ('Nvidia GPU detected', 'Radeon GPU detected') then 'device_maker'
-            -- With OLLAMA_DEBUG a server that is told to end says that its scheduler does (server/sched.go@v0.24.0).
-            when template like 'shutting down scheduler %' then 'stopped'
-            when format = 'systemd' and template like '%Stopp%' or format = 'systemd' and template like '%Deactivated successfully%' or format = 'systemd' and template like '%: Succeeded%' then 'stopped'
-            when format = 'systemd' and template ilike '%main process exited%' then 'exited'
-            when format = 'systemd' and template like '%Failed with result %oom-kill%' then 'oom_result'
-            when format = 'systemd' and template like '%Failed with result%' then 'exited'
-        end as kind
-    from templates
-)
-select template_id, kind from told where kind is not null;
-
 create or replace temp table run_lines as
 select
     e.session_id, e.event_id, e.ts, e.pid, e.message, e.attrs,
@@ -32,13 +8,13 @@ select
         when e.cause in ('kernel_oom', 'cgroup_oom') then 'oom_kill'
         when e.cause = 'app_server_crash' then 'exited'
         -- The template of a result has its name masked.
-        when k.kind = 'exited' and contains(e.message, 'oom-kill') then 'oom_result'
-        else k.kind
+        when k.of_run = 'exited' and contains(e.message, 'oom-kill') then 'oom_result'
+        else k.of_run
     end as kind
 from events as e
-left join run_kinds as k using (template_id)
+left join template_kinds as k using (template_id)
 where e.session_id in (select session_id from scope)
-    and (k.kind is not null or e.cause in ('kernel_oom', 'cgroup_oom', 'app_server_crash'));
+    and (k.of_run is not null or e.cause in ('kernel_oom', 'cgroup_oom', 'app_server_crash'));
 
 insert into server_sessions by name
 with marks as (

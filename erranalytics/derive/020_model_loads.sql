@@ -11,44 +11,14 @@ delete from model_loads where session_id in (select session_id from scope) and l
 -- Up to v0.1.31 the name of a file has a colon (server/modelpath.go@v0.1.31).
 create or replace temp macro blob_name(told) as nullif('sha256-' || regexp_extract(told, 'sha256[-:]([0-9a-f]{12})', 1), 'sha256-');
 
--- Of millions of records a few tell of loads; their templates find them without a look at the texts.
-create or replace temp table load_kinds as
-with told as (
-    select
-        template_id,
-        case
-            -- v0.0.18 to v0.1.17 a child process, to v0.1.31 a part of the server (llm/dyn_ext_server.go@v0.1.28), then children again.
-            when template in ('starting llama.cpp server', 'starting llama runner', 'Initializing llama server', 'Initializing internal llama server') then 'start'
-            when template in ('starting llama server', 'starting runner', 'starting llama-server', 'starting mlx runner subprocess') then 'start'
-            when template like 'llama%started in % seconds' or template like 'mlx runner is ready%' then 'ready'
-            when template like 'Starting %llama main loop' or (format like 'cpp-%' and template like 'model loaded%') then 'up'
-            when template in ('Load failed', 'NewLlamaServer failed', 'failed to create server', 'failed to load model metadata', 'error loading llama server') then 'failed'
-            when template = 'offload' or template like 'offload to %' then 'estimate'
-            when template = 'model request too large for system' then 'estimate'
-            when template in ('load', 'loading model', 'enabling flash attention') then 'layout'
-            when template in ('system memory', 'gpu memory') then 'free'
-            when template in ('model weights', 'kv cache', 'compute graph', 'total memory') then 'sizes'
-            when template like '%offloaded %/% layers to GPU%' then 'layers'
-            when template like 'loading model tensors%' then 'pass'
-            when template like '%buffer size =%' or template like '%buffer total size =%' or template like '%self size%' or template like 'mem required%' or template like '%VRAM used%' then 'buffers'
-            when template like 'size =%cells%' or template like 'kv_size =%type_k%' then 'cache'
-            when template like 'projected to use %' then 'projected'
-            when template like 'Flash Attention was auto%' or template like 'loaded meta data with %' then 'facts'
-            -- The loader's dump is folded; the lines of it that are kept stand below its first one, whichever that is.
-            when format = 'llama-cpp' and regexp_matches(template, '^(?:Dumping metadata|- |[a-z]\w*(?:[. ]\w+)* = |constructing |printing all |special |special_|control token|token to piece|mrope )') then 'facts'
-        end as kind
-    from templates
-)
-select template_id, kind from told where kind is not null;
-
 create or replace temp table load_lines as
 with found as (
-    select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code, coalesce(k.kind, 'facts') as kind
+    select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code, coalesce(k.of_load, 'facts') as kind
     from events as e
-    left join load_kinds as k using (template_id)
+    left join template_kinds as k using (template_id)
     where e.session_id in (select session_id from scope) and e.event_id >= getvariable('since_id') - 20
         -- The summary of a model file has an empty message, so it has no template.
-        and (k.kind is not null or (e.template_id is null and e.attrs like '{"architecture":%'))
+        and (k.of_load is not null or (e.template_id is null and e.attrs like '{"architecture":%'))
 )
 select
     *,

@@ -1,31 +1,11 @@
 -- What the log says of the memory of devices: at the start of the server, before each load, from the runners.
 delete from gpu_memory where session_id in (select session_id from scope) and event_id >= getvariable('since_id');
 
-create or replace temp table memory_kinds as
-with told as (
-    select
-        template_id,
-        case
-            when template = 'inference compute' then 'inference_compute'
-            when template = 'gpu memory' then 'gpu_memory'
-            when template = 'system memory' then 'system_memory'
-            when template like 'updated VRAM%' then 'vram_update'
-            -- With OLLAMA_DEBUG, up to v0.12.3 (discover/gpu.go and discover/amd_linux.go@v0.12.3).
-            when template in ('updating cuda memory data', 'updating rocm free memory', 'updating system memory data') then 'memory_refresh'
-            when template like 'using device % free' then 'runner_device'
-            when template like '%memory reporting free: % total: %' then 'device_report'
-            -- A runner lists the devices it sees, in one record or in one each.
-            when template like 'device_info:%' or template like '%- % : % (%, % free)' then 'runner_devices'
-        end as kind
-    from templates
-)
-select template_id, kind from told where kind is not null;
-
 insert into gpu_memory by name
 with told as (
-    select e.event_id, e.source_id, e.session_id, e.ts, e.message, e.attrs, k.kind
+    select e.event_id, e.source_id, e.session_id, e.ts, e.message, e.attrs, k.of_memory as kind
     from events as e
-    inner join memory_kinds as k using (template_id)
+    inner join template_kinds as k on k.template_id = e.template_id and k.of_memory is not null
     where e.session_id in (select session_id from scope) and e.event_id >= getvariable('since_id')
 ),
 of_scheduler as (
@@ -85,7 +65,7 @@ known as (
         select e.session_id, unnest(list_distinct([e.attrs ->> '$.id', case when (e.attrs ->> '$.description') is not null then e.attrs ->> '$.name' end])) as device_id,
             coalesce(nullif(e.attrs ->> '$.description', ''), nullif(e.attrs ->> '$.name', '')) as name, size_bytes(e.attrs ->> '$.total') as total_bytes, e.attrs ->> '$.library' as library
         from events as e
-        where e.session_id in (select session_id from scope) and e.template_id in (select template_id from memory_kinds where kind = 'inference_compute')
+        where e.session_id in (select session_id from scope) and e.template_id in (select template_id from template_kinds where of_memory = 'inference_compute')
             and (e.attrs ->> '$.library') <> 'cpu'
     ) as devices
     group by session_id, device_id

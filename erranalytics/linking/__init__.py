@@ -13,6 +13,8 @@ import duckdb
 # A link depends on calls and lines within seconds; what is older than this before a load stays as it is.
 MARGIN = "interval 5 minute"
 MOST_ROUNDS = 500
+# Whether there is anything to link.
+HAS_CALLS = "exists (select 1 from calls)"
 
 
 def widen(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
@@ -30,8 +32,7 @@ def widen(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
                 where c.ts_end >= s.from_ts and c.ts_start <= s.to_ts
                 union
                 select r.session_id from requests as r, span as s
-                where exists (select 1 from calls)
-                    and r.surface = 'ollama' and r.ts_end >= s.from_ts and r.ts_start <= s.to_ts
+                where r.surface = 'ollama' and r.ts_end >= s.from_ts and r.ts_start <= s.to_ts
             )
             select session_id from near
             where session_id is not null and session_id not in (select session_id from scope)""",

@@ -14,8 +14,9 @@ import duckdb
 MARGIN = "interval 5 minute"
 MOST_ROUNDS = 500
 
-_HAS_GATEWAY = """select exists (select 1 from requests where surface = 'gateway')
-    or exists (select 1 from errors where surface = 'gateway')"""
+# Whether a gateway told of anything.
+HAS_GATEWAY = """(exists (select 1 from requests where surface = 'gateway')
+    or exists (select 1 from errors where surface = 'gateway'))"""
 
 
 def widen(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
@@ -57,8 +58,6 @@ def relay(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
         connection: the store, inside the transaction of the load, with ``scope`` made and incidents folded.
         touched: the first event of the load; 0 when all is to be paired anew.
     """
-    if not connection.execute(_HAS_GATEWAY).fetchall()[0][0]:
-        return
     # A time never leaves DuckDB here: its lowest supported version wants pytz for that.
     connection.execute(f"set variable relay_touched = {int(touched)}")
     connection.execute(
