@@ -18,6 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from erranalytics.errors import FormatError
+from erranalytics.literals import whole_of
 
 UNKNOWN = "unknown"
 MOST_MET = 20_000
@@ -104,6 +105,10 @@ class LineFormat(BaseModel):
         if self.units and not self.anywhere:
             tests.append(self._is_theirs(unit))
         return pl.all_horizontal(tests)
+
+    def may_stand_in(self, whole: str) -> bool:
+        """Whether lines of this format may be among those that make up a text."""
+        return all(not some or any(text in whole for text in some) for some in (self.starts, self.contains))
 
     def is_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
         """Whether a body that passed the cheap tests has this format."""
@@ -216,24 +221,28 @@ class FormatBook:
 
     def _tell(self, bodies: pl.DataFrame) -> pl.DataFrame:
         body, unit = pl.col("body"), pl.col("unit")
-        left, done = bodies, []
-        for item in self.formats:
-            if left.is_empty():
-                break
-            # A pattern costs more to compile than to run on a few bodies: one that no body waits for is not run.
-            mask = left.select(
-                pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit)
-            ).to_series()
-            if not mask.any():
+        whole = whole_of(bodies["body"])
+        formats = [item for item in self.formats if whole is None or item.may_stand_in(whole)]
+        # The cheap tests of all formats in one go. A pattern costs more to compile than to run on a few bodies: one that
+        # no body waits for is not run.
+        tests = [pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit) for item in formats]
+        waits = bodies.select(test.alias(item.name) for item, test in zip(formats, tests, strict=True))
+        left, done = bodies.with_row_index("row").hstack(waits), []
+        for item in formats:
+            if not waits[item.name].any():
                 continue
-            waiting = left.filter(mask)
-            hit = waiting.select(item.is_match(body, unit)).to_series()
-            if hit.any():
-                found = waiting.filter(hit).with_columns(format=pl.lit(item.name), is_noise=item.is_noise(body))
+            found = (
+                left.lazy()
+                .filter(item.name)
+                .filter(item.is_match(body, unit))
+                .select("row", "body", "unit", format=pl.lit(item.name), is_noise=item.is_noise(body))
+                .collect()
+            )
+            if not found.is_empty():
                 done.append(found)
-                left = left.filter(~mask.scatter(mask.arg_true(), hit))
-        done.append(left.with_columns(format=pl.lit(UNKNOWN), is_noise=pl.lit(value=False)))
-        return pl.concat(done)
+                left = left.join(found, on="row", how="anti", maintain_order="left")
+        rest = left.select("row", "body", "unit", format=pl.lit(UNKNOWN), is_noise=pl.lit(value=False))
+        return pl.concat([*done, rest]).drop("row")
 
 
 @cache

@@ -18,6 +18,8 @@ GATE = (
     rf"|\[? ?(?:[0-9]{{1,2}}{LETTER}|{LETTER}{{2,8}})\.? {{1,3}}[0-9]|{LETTER}{{1,9}}\.? [0-9]{{4}}-"
     r"|[0-9A-Za-z_.@-]+ +\|)"
 )
+_BODY = pl.col("body")
+_IS_COLD = ~_BODY.str.starts_with("time=2") & ~_BODY.str.starts_with("[GIN] 2")
 _GROUPS = ("stamp", "zone", "host", "unit", "alone", "kernel", "pid", "own_pid", "stream", "tag", "body")
 _PROCESS = r"^(?:(?P<host>[^\s:\[\]=]+) )?(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]$"
 
@@ -53,6 +55,11 @@ class Quick:
     left: pl.DataFrame
 
 
+def may_peel(rows: pl.DataFrame) -> bool:
+    """Whether a layer may stand before some of the ROWS."""
+    return bool(rows.lazy().filter(_IS_COLD).select(_BODY.str.contains(GATE).any()).collect().item())
+
+
 def peel_at_once(rows: pl.DataFrame, *, expected: str | None) -> Quick:
     """Take a text mode of journalctl off the rows that carry it, where that is the expected layer."""
     rows, first = rows.with_row_index("order"), layers.BY_NAME.get(expected or "")
@@ -73,11 +80,9 @@ def peel(
     """
     quick = quick or peel_at_once(rows, expected=expected)
     work = _Work(quick.left, is_last, done=[] if quick.done is None else [quick.done])
-    body = pl.col("body")
-    is_cold = ~body.str.starts_with("time=2") & ~body.str.starts_with("[GIN] 2")
-    gate = work.left.select(is_cold).to_series()
+    gate = work.left.select(_IS_COLD).to_series()
     # The pattern sees only what may fit, which is little on a busy server.
-    cold = work.left.lazy().filter(gate).select(body.str.contains(GATE)).collect().to_series()
+    cold = work.left.lazy().filter(gate).select(_BODY.str.contains(GATE)).collect().to_series()
     gate = gate.scatter(gate.arg_true(), cold) if len(cold) else gate
     if not gate.any() and not work.done:
         return Peeled(rows, schema.empty(PROOFS))

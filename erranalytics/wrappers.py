@@ -16,7 +16,7 @@ from erranalytics import console, entries, schema
 from erranalytics.console import Console
 from erranalytics.layers import CONSOLE, LAYERS, Clock
 from erranalytics.objects import LOST_MESSAGE
-from erranalytics.peeling import PROOFS, peel, peel_at_once
+from erranalytics.peeling import PROOFS, may_peel, peel, peel_at_once
 from erranalytics.pieces import ANSI, ROWS, as_rows
 
 __all__ = ["CLOCKS", "LOST_MESSAGE", "PLAIN", "WrapState", "detect", "evidence", "names", "unwrap"]
@@ -86,6 +86,8 @@ def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl
     if lines.is_empty():
         return schema.empty(ROWS), replace(state, pending=None)
     rest, capture = as_rows(lines), state.capture
+    if (state.wrapper, state.head, capture) == (PLAIN, None, None) and not _may_carry(rest):
+        return rest, replace(state, pending=None)
     stack = [name for name in state.wrapper.split("+") if name != CONSOLE.name]
     expected = [*stack, *[None] * MAX_LAYERS][:MAX_LAYERS]
     quick = peel_at_once(rest, expected=expected[0])
@@ -114,6 +116,11 @@ def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl
     proven = tuple(dict.fromkeys((*state.proven, *proofs["name"])))
     head = _last_head(hung, lines, state.head)
     return rows, replace(state, proven=proven, head=head, capture=capture, pending=pending)
+
+
+def _may_carry(rows: pl.DataFrame) -> bool:
+    """Whether anything may stand around some of the ROWS; of most files nothing does, and a cheap look tells."""
+    return bool(entries.may_begin(rows) or console.may_begin(rows) or may_peel(rows))
 
 
 def _in_order(parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -215,6 +222,9 @@ def _layers_of(sample: str) -> pl.Series:
     """The layers of each line of a sample that is not blank; null where there are none."""
     raw = pl.Series(re.sub(ANSI, "", sample).replace("\ufeff", "").split("\n")[:SAMPLE_LINES], dtype=pl.String)
     lines = pl.DataFrame({"line_no": range(1, len(raw) + 1), "raw": raw.str.strip_chars_end("\r")}, schema=schema.LINES)
+    if not _may_carry(as_rows(lines)):
+        filled = lines.filter(pl.col("raw").str.strip_chars() != "")
+        return pl.Series("layers", [None], dtype=pl.List(pl.String)).new_from_index(0, filled.height)
     rows, _ = _unwrap(lines, WrapState(PLAIN), is_last=True)
     weak = "|".join(layer.name for layer in LAYERS if layer.is_weak and "?P<unit>" in layer.pattern)
     named = rows["layer"].drop_nulls().filter(rows["layer"].drop_nulls().str.contains(rf"(?:^|\+)(?:{weak})\b"))
