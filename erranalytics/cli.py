@@ -366,7 +366,7 @@ def rules_show(name: str, rules_dir: tuple[Path, ...]) -> int:
     """
     from erranalytics import rulebook
 
-    render.write_json(rulebook.load(rules_dir).find(name).model_dump(mode="json"), out=sys.stdout.buffer)
+    render.write_json(rulebook.load(rules_dir).find(name).as_dict(), out=sys.stdout.buffer)
     return ExitCode.DONE
 
 
@@ -383,7 +383,7 @@ def rules_check(rules_dir: tuple[Path, ...]) -> int:
     from erranalytics import calls, lineformats, proof, rulebook
     from erranalytics.errors import RuleError
 
-    book, formats = rulebook.load(rules_dir), lineformats.load()
+    book, formats = rulebook.read(rules_dir), lineformats.read()
     faults = [*proof.check(book), *lineformats.check(formats), *calls.check()]
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")

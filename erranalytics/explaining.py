@@ -81,7 +81,7 @@ class Explanation:
         return {
             "query": self.query,
             "kind": self.kind,
-            **({} if self.cause is None else self.cause.model_dump(mode="json") | {"remedy": self.remedy}),
+            **({} if self.cause is None else self.cause.as_dict() | {"remedy": self.remedy}),
             "settings": [
                 {"name": one.name, "value": value, "meaning": one.meaning, "caveat": one.caveat(self.version)}
                 for one, value in settings.named(self.remedy)

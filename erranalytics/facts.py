@@ -7,7 +7,6 @@ find in any text: how a runner ended or which port was called is said in the sam
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+
+from erranalytics import datafiles
 
 FACTS = Path(__file__).parent / "data" / "facts.toml"
 
@@ -61,7 +62,7 @@ class Fact:
 @cache
 def book() -> tuple[Fact, ...]:
     """The facts of ``facts.toml``, in the order of the columns."""
-    rows = tomllib.loads(FACTS.read_text("utf-8"))["fact"]
+    rows = datafiles.table("facts")["fact"]
     return tuple(
         Fact(
             name=row["name"],

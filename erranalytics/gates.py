@@ -21,10 +21,10 @@ import duckdb
 from erranalytics import reports
 from erranalytics.catalogue import Column, Report, catalogue, find, near
 from erranalytics.cells import plural, shown
+from erranalytics.datafiles import TAXONOMY
 from erranalytics.errors import UsageError
 from erranalytics.querying import Limit
 from erranalytics.reports import Result
-from erranalytics.rulebook import TAXONOMY
 
 SEVERITIES = ("info", "warning", "error", "critical")
 GRAMMAR = """FIELD OPERATOR VALUE, in quotes for the shell:

@@ -6,14 +6,13 @@ one of its literals, so a text without wrapping costs a substring search per ste
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
-STEPS = Path(__file__).parent / "data" / "unwrap.toml"
+from erranalytics import datafiles
+
 ROUNDS = 3
 # A dump of goroutines has its reason at the top; the wrapping of an error is never this long.
 LONGEST_CHARS = 20_000
@@ -39,7 +38,7 @@ class Step:
 @cache
 def steps() -> tuple[Step, ...]:
     """The steps of ``unwrap.toml``, in their order."""
-    rows = tomllib.loads(STEPS.read_text("utf-8"))["step"]
+    rows = datafiles.table("unwrap")["step"]
     return tuple(
         Step(
             name=row["name"],
