@@ -194,7 +194,7 @@ class Rulebook:
         return rule.severity or self.causes[rule.code].severity
 
 
-def load(extra_dirs: Sequence[Path] = ()) -> Rulebook:
+def load(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
     """The shipped rules and those of ``extra_dirs`` (``<family>/<name>.toml`` or ``<name>.toml``).
 
     Rules of extra folders are tried first within their family; families that are not declared come first of all.
@@ -206,12 +206,12 @@ def load(extra_dirs: Sequence[Path] = ()) -> Rulebook:
     return _with(tuple((Path(folder), _texts(Path(folder))) for folder in extra_dirs)) if extra_dirs else _shipped()
 
 
-def read(extra_dirs: Sequence[Path] = ()) -> Rulebook:
+def read(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
     """``load``, from the files themselves: the shipped ones, too, are read and tested again."""
     from erranalytics import rulefiles
 
     causes = [Cause(**row) for row in rulefiles.taxonomy()]
-    return _tested([*extra_dirs, RULES], causes=causes, declared=datafiles.families())
+    return _tested([*map(Path, extra_dirs), RULES], causes=causes, declared=datafiles.families())
 
 
 def untested() -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _tested(
     rules: list[Rule] = []
     for folder in folders:
         known = declared if folder == RULES else None
-        rules.extend(map(_rule, rulefiles.read(Path(folder), codes=codes, known=known, faults=faults)))
+        rules.extend(map(_rule, rulefiles.read(folder, codes=codes, known=known, faults=faults)))
     rules.extend(sorted(shipped, key=lambda rule: (rule.family, f"{rule.name}.toml")))
     faults.extend(_duplicates(rules))
     if faults:
