@@ -257,7 +257,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
     # polars is the slowest import of the program; a code or a slug needs no pattern.
     import polars as pl
 
-    from erranalytics import facts, rows
+    from erranalytics import facts
     from erranalytics.classifying import classify
     from erranalytics.unwrap import unwrap
 
@@ -268,7 +268,11 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
         return Explanation(query, "unknown", nearest=_nearest(query, book))
     rule = book.by_id[found["rule"]]
     cause = book.causes[rule.code]
-    snippet = unwrap(texts).get_column("haystack").str.extract(rule.regex, 0).item()
+    # Where nothing stood around it, the text itself is what the pattern saw.
+    is_bare = found["wrapping"] is None and found["inner"] == query
+    seen = texts if is_bare else unwrap(texts).get_column("haystack")
+    snippet = seen.str.extract(rule.regex, 0).item()
+    filled = facts.columns(verdict["captures"]).select(facts.fill(rule.remedy)).item() if rule.remedy else None
     return Explanation(
         query=query,
         kind="text",
@@ -279,7 +283,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
         inner=found["inner"],
         captures=json.loads(found["captures"]) if found["captures"] else {},
         wrapping=tuple(found["wrapping"] or ()),
-        filled=rows.remedies(verdict.select("rule").hstack(facts.columns(verdict["captures"])), book).item(),
+        filled=filled,
         related=_related(cause, rule, book),
     )
 
