@@ -19,11 +19,12 @@ class Forms(BuildHookInterface[Any]):
             return
         sys.path.insert(0, self.root)
         try:
-            from erranalytics import datafiles, prepared, rulebook
+            from erranalytics import catalogue, datafiles, prepared, rulebook
         finally:
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory()
         made = {
+            "reports": (catalogue.form_files(), catalogue.untested()),
             "rulebook": (datafiles.rule_files(), rulebook.untested()),
             "formats": (datafiles.format_files(), datafiles.formats()),
             "mappings": (datafiles.mapping_files(), datafiles.mappings()),

@@ -92,3 +92,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """``, did you mean X?`` for the nearest name, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""

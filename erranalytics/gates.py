@@ -19,10 +19,10 @@ from typing import Any
 import duckdb
 
 from erranalytics import reports
-from erranalytics.catalogue import Column, Report, catalogue, find, near
+from erranalytics.catalogue import Column, Report, catalogue, find
 from erranalytics.cells import plural, shown
 from erranalytics.datafiles import TAXONOMY
-from erranalytics.errors import UsageError
+from erranalytics.errors import UsageError, near
 from erranalytics.querying import Limit
 from erranalytics.reports import Result
 

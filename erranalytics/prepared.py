@@ -60,7 +60,8 @@ def state(files: Sequence[str]) -> str:
                 data = file.read()
         except OSError:
             data = b""
-        digest.update(b"%s %d\n" % (name.encode(), len(data)))
+        # Reports lie beside the package in a checkout, and in it once installed.
+        digest.update(b"%s %d\n" % (name.removeprefix("../").encode(), len(data)))
         digest.update(data)
     return digest.hexdigest()
 

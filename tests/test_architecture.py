@@ -27,7 +27,7 @@ HOT = (
     "stamps", "store", "texts", "timestamps", "unwrap", "wrappers", "years", "zones",
 )  # fmt: skip
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
-PYDANTIC = {"callrecords", "catalogue", "config", "formatfiles", "rulefiles"}
+PYDANTIC = {"callrecords", "config", "formatfiles", "reportfiles", "rulefiles"}
 WRITERS = {"render", "diagnostics"}
 
 
