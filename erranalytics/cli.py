@@ -191,8 +191,7 @@ def report(
     durations 30s. What cannot be judged, such as a rate of fewer than --min-count, is said and does not fail; to fail
     then too, add a gate on the count: streaming-failures.known_count<20.
     """
-    from erranalytics import api, catalogue, gates, render, reports
-    from erranalytics.querying import Limit
+    from erranalytics import catalogue, render
 
     if html and (output or form not in ("table", "html")):
         raise UsageError("--html says the form and the file already", hint="Leave out -f and -o, or --html.")
@@ -201,9 +200,11 @@ def report(
         with render.opened(output) as out:
             render.write_catalogue(catalogue.describe(names), format=form, out=out)
         return ExitCode.DONE
+    from erranalytics import api, gates, querying, reports
+
     params, wanted = reports.parameters(chosen), [gates.parse(text) for text in fail_on]
     render.check_format(form, tables=len(reports.with_parts(names, explain=explain)), output=output)
-    connection, limit = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note), Limit(timeout_s)
+    connection, limit = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note), querying.Limit(timeout_s)
     ask = reports.for_page if form == "html" else reports.answer
     results = ask(names, connection=connection, params=params, limit=limit, explain=explain)
     diagnostics.note(f"store: {api.resolve_db(db)}")

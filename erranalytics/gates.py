@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from erranalytics import reports
 from erranalytics.catalogue import Column, Report, catalogue, find
@@ -25,6 +23,9 @@ from erranalytics.datafiles import TAXONOMY
 from erranalytics.errors import UsageError, near
 from erranalytics.querying import Limit
 from erranalytics.reports import Result
+
+if TYPE_CHECKING:
+    import duckdb
 
 SEVERITIES = ("info", "warning", "error", "critical")
 GRAMMAR = """FIELD OPERATOR VALUE, in quotes for the shell:

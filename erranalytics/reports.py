@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import duckdb
 import polars as pl
 
 from erranalytics.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
@@ -22,6 +21,8 @@ from erranalytics.errors import UsageError, near
 from erranalytics.querying import Limit, check, query
 
 if TYPE_CHECKING:
+    import duckdb
+
     from erranalytics.rulebook import Rulebook
 
 OVERVIEW = "overview"
