@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import textwrap
@@ -316,6 +315,8 @@ def _related(cause: Cause, rule: Rule | None, book: Rulebook) -> tuple[Cause, ..
 
 def _nearest(query: str, book: Rulebook) -> tuple[tuple[str, str], ...]:
     """The causes whose names, else the rules whose examples, share most with the query."""
+    import difflib
+
     word = query.strip()
     if re.fullmatch(r"[\w-]+", word):
         names = difflib.get_close_matches(word.lower(), list(book.by_slug), n=NEAREST_COUNT, cutoff=0.6)
