@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := erranalytics tests benchmarks
+SOURCES := erranalytics tests benchmarks hatch_build.py
 DEMO_DB := build/demo.duckdb
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
@@ -15,12 +15,14 @@ help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamps make a second call cost nothing; a changed pyproject.toml installs again. A venv without its stamp
-# (an interrupted first call) is made anew.
+# (an interrupted first call) is made anew. Byte code is made at once: with PYTHONDONTWRITEBYTECODE no run would keep any,
+# and each would compile all it imports.
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "erranalytics needs Python >= 3.11; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
+	@$(BIN)/python -m compileall -q erranalytics
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

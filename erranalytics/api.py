@@ -76,7 +76,7 @@ def ingest(
     year: int | None = None,
     host: str | None = None,
     wrapper: str | None = None,
-    rules_dir: Sequence[Path] = (),
+    rules_dir: Sequence[str | Path] = (),
     wait_s: float = DEFAULT_WAIT_S,
     on_wait: Callable[[str], None] = lambda text: None,
     watch: Watch | None = None,
@@ -113,7 +113,7 @@ def ingest(
 
     began = time.monotonic()
     path, zone = resolve_db(db), zones.local(tz)
-    rules, formats = rulebook.load(tuple(rules_dir)), lineformats.load()
+    rules, formats = rulebook.load(rules_dir), lineformats.load()
     check_wrapper(wrapper)
     folder = Path(journal_directory).resolve() if journal_directory else None
     units = [journal] if isinstance(journal, str) else journal
@@ -156,7 +156,7 @@ def check_wrapper(wrapper: str | None) -> None:
         raise UsageError(f"there is no input format {wrapper!r}", hint="formats: " + ", ".join(wrappers.names()))
 
 
-def classify(lines: str | Iterable[str], *, rules_dir: Sequence[Path] = ()) -> list[dict[str, Any]]:
+def classify(lines: str | Iterable[str], *, rules_dir: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
     """Events with cause, code and incident of some log text, without a store.
 
     Args:
@@ -176,13 +176,13 @@ def classify(lines: str | Iterable[str], *, rules_dir: Sequence[Path] = ()) -> l
 
 
 def classify_source(
-    source: Source, *, rules_dir: Sequence[Path] = (), wrapper: str | None = None
+    source: Source, *, rules_dir: Sequence[str | Path] = (), wrapper: str | None = None
 ) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
     from erranalytics import rulebook, scratch
 
     check_wrapper(wrapper)
-    return scratch.verdicts(source, rules=rulebook.load(tuple(rules_dir)), wrapper=wrapper)
+    return scratch.verdicts(source, rules=rulebook.load(rules_dir), wrapper=wrapper)
 
 
 def connect(
@@ -227,7 +227,7 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
         connection.close()
 
 
-def explain(text: str, *, rules_dir: Sequence[Path] = (), ollama_version: str | None = None) -> Explanation:
+def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: str | None = None) -> Explanation:
     """What a code, slug, status, text or piece of a log means; needs no store.
 
     Args:
@@ -241,7 +241,7 @@ def explain(text: str, *, rules_dir: Sequence[Path] = (), ollama_version: str | 
     from erranalytics import explaining, rulebook, versions
 
     version = versions.checked(ollama_version)
-    book = rulebook.load(tuple(rules_dir))
+    book = rulebook.load(rules_dir)
     if "\n" in text.strip():
         from erranalytics import scratch
 
@@ -253,7 +253,7 @@ def explain(text: str, *, rules_dir: Sequence[Path] = (), ollama_version: str | 
 def reclassify(
     *,
     db: str | Path | None = None,
-    rules_dir: Sequence[Path] = (),
+    rules_dir: Sequence[str | Path] = (),
     force: bool = False,
     wait_s: float = DEFAULT_WAIT_S,
     on_wait: Callable[[str], None] = lambda text: None,
@@ -278,7 +278,7 @@ def reclassify(
 
     from erranalytics import reclassifying, rulebook, store
 
-    path, rules = resolve_db(db), rulebook.load(tuple(rules_dir))
+    path, rules = resolve_db(db), rulebook.load(rules_dir)
     store.check_exists(path)
     with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
         return reclassifying.reclassify(connection, rules=rules, force=force)
@@ -289,7 +289,7 @@ def suggest_rule(
     *,
     fingerprint: str | None = None,
     db: str | Path | None = None,
-    rules_dir: Sequence[Path] = (),
+    rules_dir: Sequence[str | Path] = (),
 ) -> Suggestion:
     """A drafted rule for a text no rule knows, or for a fingerprint of a store.
 
@@ -307,7 +307,7 @@ def suggest_rule(
             text = suggesting.text_of(fingerprint, connection=connection)
         finally:
             connection.close()
-    return suggesting.suggest(text or "", book=rulebook.load(tuple(rules_dir)))
+    return suggesting.suggest(text or "", book=rulebook.load(rules_dir))
 
 
 def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str, Any]:

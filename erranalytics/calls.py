@@ -290,7 +290,7 @@ def broken(texts: pl.Series) -> pl.Series:
 
 def check() -> Iterator[str]:
     """Samples that give something else than they claim, as ``mappings/NAME.toml: sentence``."""
-    for mapping in mappings.load():
+    for mapping in mappings.read():
         for sample in mapping.sample:
             calls = read(pl.Series([sample.line]))
             place = f"mappings/{mapping.name}.toml"

@@ -6,17 +6,14 @@ A header is TOML behind ``--`` between two ``-- ---`` marks; behind it stands on
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from erranalytics.errors import ReportError, UsageError
+from erranalytics import prepared
+from erranalytics.errors import ReportError, UsageError, near
 
 MARK = "-- ---"
 LIST_HINT = "all reports: erranalytics report --list"
@@ -25,26 +22,24 @@ PARAMETER = re.compile(r"\$([a-z_]+)")
 COMMENT = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
 
 
-class Param(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
     """A parameter of a report: bound as ``$name``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["timestamptz", "varchar", "integer", "double"]
     default: str | int | float | None = None
-    help: str = Field(min_length=1)
+    help: str
     choices: tuple[str, ...] | None = None
 
 
-class Column(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
     """A column of a report; ``unit`` is ``bytes``, ``us`` (microseconds) or ``share`` (0 to 1).
 
     ``below`` lets a narrow terminal show it under its row.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str
     type: str | None = None
     unit: Literal["bytes", "us", "share"] | None = None
     meaning: str = ""
@@ -64,20 +59,19 @@ COMMON: dict[str, Param] = {
 }
 
 
-class Header(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
     """The typed header of a report file.
 
     ``common`` names parameters of ``COMMON``, ``explained`` the part that ``--explain`` adds: how it is computed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    title: str = Field(min_length=1)
-    question: str = Field(min_length=1)
-    columns: tuple[Column, ...] = Field(min_length=1)
-    common: tuple[Literal[tuple(COMMON)], ...] = ()  # type: ignore[valid-type]  # the keys of COMMON, said once
-    param: dict[str, Param] = {}
+    name: str
+    title: str
+    question: str
+    columns: tuple[Column, ...]
+    common: tuple[str, ...] = ()
+    param: dict[str, Param] = field(default_factory=dict)
     part: bool = False
     parts: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
@@ -105,9 +99,12 @@ class Report:
 
 def folder() -> Path:
     """The folder of the report files: inside the package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    inside = package / "queries"
-    return inside if inside.is_dir() else package.parent / "queries"
+    return Path(prepared.PACKAGE, _place()).resolve()
+
+
+def form_files() -> list[str]:
+    """What the form of the reports is made of."""
+    return ["prepared.py", "catalogue.py", "reportfiles.py", *prepared.listed(_place(), ".sql")]
 
 
 @cache
@@ -117,8 +114,45 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
     Raises:
         ReportError: with the faults of all files, one a line.
     """
+    if directory is not None:
+        return _read_all(directory)
+    at = folder()
+    found = prepared.values("reports", form_files(), lambda: _values(_read_all(at).values()))
+    return {data["name"]: _report(data, sql, path=at / name) for name, data, sql in found}
+
+
+def untested() -> list[Any]:
+    """The values of the form of the reports, from files that nobody has tested."""
+    import tomllib
+
+    halves = [(path, *_halves(path)) for path in sorted(folder().glob("*.sql"))]
+    return _values(_report(tomllib.loads(_toml(head)), sql, path=path) for path, head, sql in halves)
+
+
+def read(path: Path) -> Report:
+    """One report file.
+
+    Raises:
+        ReportError: with all its faults, ``path:line: sentence``.
+    """
+    from erranalytics import reportfiles
+
+    head, sql = _halves(path)
+    report = _report(reportfiles.header(_toml(head), head=head, path=path, common=tuple(COMMON)), sql, path=path)
+    faults = [f"{path}:{reportfiles.line_of(head, (key,))}: {text}" for key, text in _faults(report)]
+    if faults:
+        raise ReportError.from_faults(faults)
+    return report
+
+
+def _place() -> str:
+    """The folder of the report files by its path below the package."""
+    return "queries" if Path(prepared.PACKAGE, "queries").is_dir() else "../queries"
+
+
+def _read_all(directory: Path) -> dict[str, Report]:
     found, faults = {}, []
-    for path in sorted((directory or folder()).glob("*.sql")):
+    for path in sorted(directory.glob("*.sql")):
         try:
             report = read(path)
         except ReportError as error:
@@ -133,42 +167,33 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
     return found
 
 
-def read(path: Path) -> Report:
-    """One report file.
-
-    Raises:
-        ReportError: with all its faults, ``path:line: sentence``.
-    """
+def _halves(path: Path) -> tuple[list[str], str]:
+    """The lines of the header of a file, and its query."""
     lines = path.read_text(encoding="utf-8").splitlines()
     marks = [number for number, line in enumerate(lines) if line.strip() == MARK]
     if not lines or len(marks) < 2 or marks[0] != 0:
         raise ReportError.from_faults([f"{path}:1: the file must begin with a header between two lines {MARK!r}"])
-    head, sql = lines[1 : marks[1]], "\n".join(lines[marks[1] + 1 :]).strip()
-    try:
-        header = Header.model_validate(tomllib.loads("\n".join(re.sub("^-- ?", "", line) for line in head)))
-    except tomllib.TOMLDecodeError as error:
-        text, _, at = str(error).partition(" (at ")
-        line, column = map(int, found) if len(found := re.findall(r"\d+", at)) == 2 else (marks[1], 0)
-        raise ReportError.from_faults([f"{path}:{line + 1}:{column + 3}: header is not TOML: {text}"]) from None
-    except ValidationError as error:
-        raise ReportError.from_faults(_header_faults(path, head, error)) from None
-    report = Report(header=header, sql=sql, path=path)
-    faults = [f"{path}:{_line_of(head, (key,))}: {text}" for key, text in _faults(report)]
-    if faults:
-        raise ReportError.from_faults(faults)
-    return report
+    return lines[1 : marks[1]], "\n".join(lines[marks[1] + 1 :]).strip()
 
 
-def _header_faults(path: Path, head: Sequence[str], error: ValidationError) -> list[str]:
-    faults = []
-    for detail in error.errors():
-        where = ".".join(str(part) for part in detail["loc"])
-        text = detail["msg"]
-        if detail["type"] == "extra_forbidden":
-            known = Header if len(detail["loc"]) == 1 else Param if detail["loc"][0] == "param" else Column
-            text = "unknown key" + near(str(detail["loc"][-1]), known.model_fields)
-        faults.append(f"{path}:{_line_of(head, detail['loc'])}: {where}: {text}")
-    return faults
+def _toml(head: Sequence[str]) -> str:
+    return "\n".join(re.sub("^-- ?", "", line) for line in head)
+
+
+def _report(data: Mapping[str, Any], sql: str, *, path: Path) -> Report:
+    """A report of the values of its header."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    values["columns"] = tuple(Column(**one) for one in data["columns"])
+    values["param"] = {
+        name: Param(**{**one, "choices": tuple(one["choices"])} if one.get("choices") else one)
+        for name, one in data.get("param", {}).items()
+    }
+    return Report(header=Header(**values), sql=sql, path=path)
+
+
+def _values(reports: Iterable[Report]) -> list[Any]:
+    """What the form of the reports holds: name of the file, header and query of each."""
+    return [[report.path.name, asdict(report.header), report.sql] for report in reports]
 
 
 def _faults(report: Report) -> Iterable[tuple[str, str]]:
@@ -191,25 +216,6 @@ def _faults(report: Report) -> Iterable[tuple[str, str]]:
         yield "name", "a report ends with an order by"
 
 
-def _line_of(head: Sequence[str], loc: tuple[int | str, ...]) -> int:
-    """Line of the file (from 1) that holds a place of the header, as near as can be told."""
-    patterns = [rf"--\s*(\[param\.)?{re.escape(str(loc[0]))}\b"]
-    if loc[0] == "param" and len(loc) > 1:
-        patterns.insert(0, rf".*\bparam\.{re.escape(str(loc[1]))}\b")
-    found = (n for pattern in patterns for n, line in enumerate(head) if re.match(pattern, line))
-    start = next(found, 0)
-    if loc[0] == "columns" and len(loc) > 1 and isinstance(loc[1], int):
-        entries = [n for n, line in enumerate(head) if n > start for _ in re.finditer(r"\{", line)]
-        start = entries[loc[1]] if loc[1] < len(entries) else start
-    return start + 2
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """``, did you mean X?`` for the nearest name, or nothing."""
-    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""
-
-
 def find(name: str) -> Report:
     """The report of that name.
 
@@ -219,6 +225,8 @@ def find(name: str) -> Report:
     reports = catalogue()
     if name in reports:
         return reports[name]
+    from difflib import get_close_matches
+
     close = get_close_matches(name, list(reports), n=1, cutoff=0.5)
     hint = [f"did you mean: {close[0]}"] if close else []
     raise UsageError(f"no report named {name!r}", hint="\n".join([*hint, LIST_HINT]))
@@ -235,9 +243,16 @@ def describe(names: Sequence[str] = (), *, parts: bool = False) -> list[dict[str
             "name": report.name,
             "title": report.header.title,
             "question": report.header.question,
-            "parameters": [{"name": name} | param.model_dump(mode="json") for name, param in report.params.items()],
-            "columns": [column.model_dump(exclude={"below"}) for column in report.header.columns],
+            "parameters": [{"name": name} | _described(param) for name, param in report.params.items()],
+            "columns": [
+                {key: value for key, value in asdict(column).items() if key != "below"}
+                for column in report.header.columns
+            ],
         }
         for report in (map(find, names) if names else catalogue().values())
         if names or parts or not report.header.part
     ]
+
+
+def _described(param: Param) -> dict[str, Any]:
+    return asdict(param) | {"choices": param.choices and list(param.choices)}

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from erranalytics.catalogue import Column
@@ -43,7 +42,7 @@ def plain(value: object, *, tz: str = "UTC") -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, tz=tz) for item in value]
     if isinstance(value, datetime):
-        moment = value.astimezone(ZoneInfo(tz)) if value.tzinfo else value
+        moment = _in_zone(value, tz)
         return moment.isoformat().replace("+00:00", "Z")
     if isinstance(value, date | time):
         return value.isoformat()
@@ -54,6 +53,13 @@ def plain(value: object, *, tz: str = "UTC") -> Any:
     if isinstance(value, bytes):
         return "".join(f"\\x{byte:02X}" for byte in value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _in_zone(value: datetime, tz: str) -> datetime:
+    """A moment by the clock of a zone; one that names no zone as it is."""
+    from zoneinfo import ZoneInfo
+
+    return value.astimezone(ZoneInfo(tz)) if value.tzinfo else value
 
 
 def cell(value: object, *, tz: str = "UTC") -> str:
@@ -75,7 +81,7 @@ def shown(value: object, column: Column, *, tz: str = "UTC", short: bool = False
     if column.unit and isinstance(value, int | float | Decimal):
         return {"bytes": human_bytes, "share": percent, "us": duration}[column.unit](float(value))
     if short and isinstance(value, datetime):
-        return f"{value.astimezone(ZoneInfo(tz)) if value.tzinfo else value:%Y-%m-%d %H:%M}"
+        return f"{_in_zone(value, tz):%Y-%m-%d %H:%M}"
     return cell(value, tz=tz)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from erranalytics import __version__, completion, diagnostics, render
+from erranalytics import __version__, completion, diagnostics
 from erranalytics.diagnostics import ExitCode
 from erranalytics.errors import UsageError
 from erranalytics.options import (
@@ -95,7 +94,7 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     journalctl -u ollama -o short | erranalytics ingest -
     docker logs ollama 2>&1 | erranalytics ingest -
     """
-    from erranalytics import api, intake, summary
+    from erranalytics import api, intake, render, summary
 
     if not paths and not journal and not options["journal_directory"]:
         found = api.find_logs()
@@ -192,8 +191,7 @@ def report(
     durations 30s. What cannot be judged, such as a rate of fewer than --min-count, is said and does not fail; to fail
     then too, add a gate on the count: streaming-failures.known_count<20.
     """
-    from erranalytics import api, catalogue, gates, reports
-    from erranalytics.querying import Limit
+    from erranalytics import catalogue, render
 
     if html and (output or form not in ("table", "html")):
         raise UsageError("--html says the form and the file already", hint="Leave out -f and -o, or --html.")
@@ -202,9 +200,11 @@ def report(
         with render.opened(output) as out:
             render.write_catalogue(catalogue.describe(names), format=form, out=out)
         return ExitCode.DONE
+    from erranalytics import api, gates, querying, reports
+
     params, wanted = reports.parameters(chosen), [gates.parse(text) for text in fail_on]
     render.check_format(form, tables=len(reports.with_parts(names, explain=explain)), output=output)
-    connection, limit = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note), Limit(timeout_s)
+    connection, limit = api.connect(db, wait_s=wait_s, on_wait=diagnostics.note), querying.Limit(timeout_s)
     ask = reports.for_page if form == "html" else reports.answer
     results = ask(names, connection=connection, params=params, limit=limit, explain=explain)
     diagnostics.note(f"store: {api.resolve_db(db)}")
@@ -223,7 +223,7 @@ def report(
 )
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @guarded
-def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], ollama_version: str | None, form: str) -> int:
+def explain(text: tuple[str, ...], rules_dir: tuple[str, ...], ollama_version: str | None, form: str) -> int:
     """What a code, a status or an error text means, what to do, and why this rule says so.
 
     Needs no store. Of a piece of a log it explains the worst incident and names the others.
@@ -234,7 +234,7 @@ def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], ollama_version: 
     erranalytics explain 'llama runner process has terminated: signal: killed'
     journalctl -u ollama -n 40 | erranalytics explain -
     """
-    from erranalytics import api
+    from erranalytics import api, render
 
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
     found = api.explain(query, rules_dir=rules_dir, ollama_version=ollama_version)
@@ -250,7 +250,7 @@ def explain(text: tuple[str, ...], rules_dir: tuple[Path, ...], ollama_version: 
 @rules_option
 @wrapper_option
 @guarded
-def classify(path: str, rules_dir: tuple[Path, ...], wrapper: str | None) -> int:
+def classify(path: str, rules_dir: tuple[str, ...], wrapper: str | None) -> int:
     """One JSON object per event, with its cause; needs no store.
 
     Events of one failure share the number under incident. Without a path it reads standard input.
@@ -259,7 +259,7 @@ def classify(path: str, rules_dir: tuple[Path, ...], wrapper: str | None) -> int
     erranalytics classify server.log | jq 'select(.is_error)'
     journalctl -u ollama -o json | erranalytics classify
     """
-    from erranalytics import api, intake, sources
+    from erranalytics import api, intake, render, sources
 
     source = intake.opened(path)
     try:
@@ -290,7 +290,7 @@ def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None
     erranalytics sql 'select * from requests where status >= 500' -f parquet -o failed.parquet
     erranalytics sql - < query.sql
     """
-    from erranalytics import api, reports
+    from erranalytics import api, render, reports
     from erranalytics.querying import Limit
 
     text = sys.stdin.read() if query == "-" else query
@@ -306,7 +306,7 @@ def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None
 @rules_option
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @guarded
-def reclassify(db: str | None, wait_s: float, rules_dir: tuple[Path, ...], form: str) -> int:
+def reclassify(db: str | None, wait_s: float, rules_dir: tuple[str, ...], form: str) -> int:
     """Judge the events of the store by the rules of now, without the logs; says what changed by code.
 
     After an upgrade, or with rules of your own.
@@ -340,14 +340,14 @@ def rules() -> None:
 @rules_option
 @form_option
 @guarded
-def rules_list(rules_dir: tuple[Path, ...], form: str) -> int:
+def rules_list(rules_dir: tuple[str, ...], form: str) -> int:
     """All rules in the order they are tried.
 
     \b
     erranalytics rules list
     erranalytics rules list -f csv | grep MEM
     """
-    from erranalytics import reports, rulebook
+    from erranalytics import render, reports, rulebook
 
     render.check_format(form)
     deliver([reports.rules_result(rulebook.load(rules_dir))], form=form, output=None)
@@ -358,22 +358,22 @@ def rules_list(rules_dir: tuple[Path, ...], form: str) -> int:
 @click.argument("name", metavar="FAMILY/NAME", shell_complete=completion.rule_names)
 @rules_option
 @guarded
-def rules_show(name: str, rules_dir: tuple[Path, ...]) -> int:
+def rules_show(name: str, rules_dir: tuple[str, ...]) -> int:
     """One rule with its pattern, examples and references.
 
     \b
     erranalytics rules show memory/cuda-buffer-of-size
     """
-    from erranalytics import rulebook
+    from erranalytics import render, rulebook
 
-    render.write_json(rulebook.load(rules_dir).find(name).model_dump(mode="json"), out=sys.stdout.buffer)
+    render.write_json(rulebook.load(rules_dir).find(name).as_dict(), out=sys.stdout.buffer)
     return ExitCode.DONE
 
 
 @rules.command("check", short_help="Prove every rule and line format by its samples.")
 @rules_option
 @guarded
-def rules_check(rules_dir: tuple[Path, ...]) -> int:
+def rules_check(rules_dir: tuple[str, ...]) -> int:
     """Prove every rule by its examples and counterexamples, every line format by its samples.
 
     \b
@@ -383,7 +383,7 @@ def rules_check(rules_dir: tuple[Path, ...]) -> int:
     from erranalytics import calls, lineformats, proof, rulebook
     from erranalytics.errors import RuleError
 
-    book, formats = rulebook.load(rules_dir), lineformats.load()
+    book, formats = rulebook.read(rules_dir), lineformats.read()
     faults = [*proof.check(book), *lineformats.check(formats), *calls.check()]
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")
@@ -397,14 +397,14 @@ def rules_check(rules_dir: tuple[Path, ...]) -> int:
 @db_option
 @rules_option
 @guarded
-def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None, rules_dir: tuple[Path, ...]) -> int:
+def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None, rules_dir: tuple[str, ...]) -> int:
     """Draft the file of a rule for a text that no rule knows.
 
     \b
     erranalytics rules suggest 'the line' > rules/runner/the-symptom.toml
     erranalytics rules suggest --fingerprint 1f0c2d3e4a5b6c7d
     """
-    from erranalytics import api
+    from erranalytics import api, render
 
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
     draft = api.suggest_rule(query, fingerprint=fingerprint, db=db, rules_dir=rules_dir)
@@ -457,7 +457,7 @@ def doctor(paths: tuple[str, ...], db: str | None, as_json: bool) -> int:  # noq
     erranalytics doctor
     erranalytics doctor server.log --json
     """
-    from erranalytics import api, summary
+    from erranalytics import api, render, summary
 
     facts = api.diagnose(paths, db=db)
     if as_json:
@@ -480,5 +480,7 @@ def completion_script(shell: str) -> int:
 
     The first line belongs into ~/.bashrc, the second into ~/.zshrc behind compinit.
     """
+    from erranalytics import render
+
     render.write_text(completion.script(main, shell), out=sys.stdout.buffer)
     return ExitCode.DONE

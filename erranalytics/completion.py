@@ -5,21 +5,24 @@ Names come from the files themselves: neither DuckDB nor polars is loaded for a 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "zsh", "fish")
 TIMES = ("-1h", "-24h", "-7d", "-30d", "today", "yesterday", "now")
 PROGRAM = "erranalytics"
-_TAXONOMY = Path(__file__).parent / "data" / "taxonomy.csv"
+# The keys of render.FORMATS, which need not be loaded for a key or for help.
+FORMS = ("table", "vertical", "json", "jsonl", "csv", "md", "html", "parquet")
 
 
 def script(command: click.Command, shell: str) -> str:
     """The completion of a shell, to be sourced by it."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
     kind = get_completion_class(shell)
     assert kind is not None
     # Of the base class: that of bash starts a bash to ask for its version.
@@ -28,14 +31,14 @@ def script(command: click.Command, shell: str) -> str:
 
 def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What the shell itself offers for a path."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]
 
 
 def forms(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Output formats."""
-    from erranalytics.render import FORMATS
-
-    return _offered(dict.fromkeys(FORMATS, ""), incomplete)
+    return _offered(dict.fromkeys(FORMS, ""), incomplete)
 
 
 def reports(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -62,14 +65,16 @@ def parameters(context: click.Context, _parameter: click.Parameter, incomplete: 
 
 def codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Codes with what they mean, in upper or lower case."""
-    with _TAXONOMY.open(encoding="utf-8", newline="") as file:
-        return _offered({row["code"]: row["title"] for row in csv.DictReader(file)}, incomplete.upper())
+    from erranalytics import datafiles
+
+    return _offered({row["code"]: row["title"] for row in datafiles.taxonomy()}, incomplete.upper())
 
 
 def rule_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Rules by ``family/name``."""
-    folder = Path(__file__).parent / "rules"
-    names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("*/*.toml"))
+    from erranalytics.datafiles import RULES
+
+    names = sorted(path.relative_to(RULES).with_suffix("").as_posix() for path in RULES.glob("*/*.toml"))
     return _offered(dict.fromkeys(names, ""), incomplete)
 
 
@@ -101,4 +106,6 @@ def wrappers(_context: click.Context, _parameter: click.Parameter, incomplete: s
 
 def _offered(names: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
     """Those that begin with what is typed, with their meanings where a shell shows any."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(name, help=told or None) for name, told in names.items() if name.startswith(incomplete)]

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from erranalytics.cells import printable
-from erranalytics.errors import ErranalyticsError
+if TYPE_CHECKING:
+    from erranalytics.errors import ErranalyticsError
 
 PROGRAM = "erranalytics"
 
@@ -84,6 +84,8 @@ def error(fault: ErranalyticsError) -> None:
 
 def _say(text: str, *, prefix: str = "", style: str = "") -> None:
     """Write lines, the prefix before the first; log text in them cannot steer the terminal."""
+    from erranalytics.cells import printable
+
     lines = [printable(line) for line in text.split("\n")]
     if style and wants_color(sys.stderr):
         prefix = f"\x1b[{style}m{prefix}\x1b[0m"
@@ -140,6 +142,8 @@ class _Bar:
     def file(self, name: str) -> None:
         # Escaped twice: for the terminal, and because a description is read as markup.
         from rich.markup import escape
+
+        from erranalytics.cells import printable
 
         self._name = escape(printable(name))
         self._bar.update(self._task, description=self._name)

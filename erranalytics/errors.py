@@ -84,3 +84,19 @@ class StoreError(ErranalyticsError):
 
 class StoreLockedError(StoreError):
     """Another process has the store open for writing."""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the nearest valid word, else an empty text."""
+    import difflib
+
+    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """``, did you mean X?`` for the nearest name, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import textwrap
@@ -81,7 +80,7 @@ class Explanation:
         return {
             "query": self.query,
             "kind": self.kind,
-            **({} if self.cause is None else self.cause.model_dump(mode="json") | {"remedy": self.remedy}),
+            **({} if self.cause is None else self.cause.as_dict() | {"remedy": self.remedy}),
             "settings": [
                 {"name": one.name, "value": value, "meaning": one.meaning, "caveat": one.caveat(self.version)}
                 for one, value in settings.named(self.remedy)
@@ -257,7 +256,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
     # polars is the slowest import of the program; a code or a slug needs no pattern.
     import polars as pl
 
-    from erranalytics import facts, rows
+    from erranalytics import facts
     from erranalytics.classifying import classify
     from erranalytics.unwrap import unwrap
 
@@ -268,7 +267,11 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
         return Explanation(query, "unknown", nearest=_nearest(query, book))
     rule = book.by_id[found["rule"]]
     cause = book.causes[rule.code]
-    snippet = unwrap(texts).get_column("haystack").str.extract(rule.regex, 0).item()
+    # Where nothing stood around it, the text itself is what the pattern saw.
+    is_bare = found["wrapping"] is None and found["inner"] == query
+    seen = texts if is_bare else unwrap(texts).get_column("haystack")
+    snippet = seen.str.extract(rule.regex, 0).item()
+    filled = facts.columns(verdict["captures"]).select(facts.fill(rule.remedy)).item() if rule.remedy else None
     return Explanation(
         query=query,
         kind="text",
@@ -279,7 +282,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
         inner=found["inner"],
         captures=json.loads(found["captures"]) if found["captures"] else {},
         wrapping=tuple(found["wrapping"] or ()),
-        filled=rows.remedies(verdict.select("rule").hstack(facts.columns(verdict["captures"])), book).item(),
+        filled=filled,
         related=_related(cause, rule, book),
     )
 
@@ -312,6 +315,8 @@ def _related(cause: Cause, rule: Rule | None, book: Rulebook) -> tuple[Cause, ..
 
 def _nearest(query: str, book: Rulebook) -> tuple[tuple[str, str], ...]:
     """The causes whose names, else the rules whose examples, share most with the query."""
+    import difflib
+
     word = query.strip()
     if re.fullmatch(r"[\w-]+", word):
         names = difflib.get_close_matches(word.lower(), list(book.by_slug), n=NEAREST_COUNT, cutoff=0.6)

@@ -7,7 +7,6 @@ find in any text: how a runner ended or which port was called is said in the sam
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from erranalytics import datafiles
 from erranalytics.literals import standing
 
 FACTS = Path(__file__).parent / "data" / "facts.toml"
@@ -63,7 +63,7 @@ class Fact:
 @cache
 def book() -> tuple[Fact, ...]:
     """The facts of ``facts.toml``, in the order of the columns."""
-    rows = tomllib.loads(FACTS.read_text("utf-8"))["fact"]
+    rows = datafiles.table("facts")["fact"]
     return tuple(
         Fact(
             name=row["name"],

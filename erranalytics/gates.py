@@ -14,17 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from erranalytics import reports
-from erranalytics.catalogue import Column, Report, catalogue, find, near
+from erranalytics.catalogue import Column, Report, catalogue, find
 from erranalytics.cells import plural, shown
-from erranalytics.errors import UsageError
+from erranalytics.datafiles import TAXONOMY
+from erranalytics.errors import UsageError, near
 from erranalytics.querying import Limit
 from erranalytics.reports import Result
-from erranalytics.rulebook import TAXONOMY
+
+if TYPE_CHECKING:
+    import duckdb
 
 SEVERITIES = ("info", "warning", "error", "critical")
 GRAMMAR = """FIELD OPERATOR VALUE, in quotes for the shell:

@@ -6,18 +6,15 @@ format and give the groups it expects. Order matters and is declared in ``format
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib import resources
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from erranalytics.errors import FormatError
+from erranalytics import datafiles, prepared
 from erranalytics.literals import whole_of
 
 UNKNOWN = "unknown"
@@ -27,24 +24,25 @@ KEPT_BYTES = 500
 HOT = {"slog-text": "time=2", "gin": "[GIN] 2"}
 
 
-class Sample(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Sample:
     """A line of the format and the groups it must give."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     line: str
-    expect: dict[str, str] = Field(default_factory=dict)
+    expect: dict[str, str] = field(default_factory=dict)
     noise: bool = False
 
 
-class Behind(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Behind:
     """A kind of line behind the first of a record, and what is kept of it; ``$0`` is all of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     pattern: str
     says: str
 
 
-class LineFormat(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class LineFormat:
     """One line format.
 
     ``starts`` and ``contains`` are cheap tests before ``pattern`` (Rust regex, named groups are columns).
@@ -62,7 +60,6 @@ class LineFormat(BaseModel):
     read of them (see ``loggers``).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     title: str
     owner: Literal["ollama", "runner", "system", "client", "gateway", "foreign"]
@@ -86,9 +83,9 @@ class LineFormat(BaseModel):
     bare: bool = False
     second: str | None = None
     calls: bool = False
-    reads: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    references: tuple[str, ...] = Field(min_length=1)
-    sample: tuple[Sample, ...] = Field(min_length=1)
+    reads: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    references: tuple[str, ...]
+    sample: tuple[Sample, ...]
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -252,32 +249,31 @@ def load() -> FormatBook:
     Raises:
         FormatError: with every fault of every file.
     """
-    folder = resources.files("erranalytics") / "formats"
-    order = (folder / "order.txt").read_text(encoding="utf-8").split()
-    common = (folder / "shared.toml").read_text(encoding="utf-8")
-    formats, faults, digest = [], [], hashlib.sha256("\n".join([*order, common]).encode())
-    shared = tomllib.loads(common)
-    for name in order:
-        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
-        digest.update(text.encode())
-        try:
-            formats.append(LineFormat.model_validate(_with_shared(tomllib.loads(text), shared)))
-        except (ValidationError, tomllib.TOMLDecodeError, KeyError) as error:
-            faults.append(f"formats/{name}.toml: {error}")
-    if faults:
-        raise FormatError.from_faults(faults)
-    return FormatBook(formats, digest.hexdigest())
+    return _book(prepared.values("formats", datafiles.format_files(), _tested))
 
 
-def _with_shared(data: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of a format with what it names of ``shared.toml`` by ``@name``; in a list, a list in its place."""
-    for key, value in data.items():
-        if isinstance(value, str) and value.startswith("@"):
-            data[key] = shared[value[1:]]
-        elif key == "continues":
-            lists = (shared[name[1:]] if name.startswith("@") else [name] for name in value)
-            data[key] = [name for names in lists for name in names]
-    return data
+def read() -> FormatBook:
+    """``load``, from the files themselves: what they hold is tested again."""
+    return _book(_tested())
+
+
+def _tested() -> dict[str, Any]:
+    from erranalytics import formatfiles
+
+    return datafiles.formats(formatfiles.LineFormat.model_validate)
+
+
+def _book(values: Mapping[str, Any]) -> FormatBook:
+    return FormatBook([_format(data) for data in values["formats"]], values["hash"])
+
+
+def _format(data: Mapping[str, Any]) -> LineFormat:
+    """A format of the values of its file."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    values["sample"] = tuple(Sample(**one) for one in data["sample"])
+    values["behind"] = tuple(Behind(**one) for one in data.get("behind", ()))
+    values["reads"] = {name: tuple(paths) for name, paths in data.get("reads", {}).items()}
+    return LineFormat(**values)
 
 
 def check(book: FormatBook) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from erranalytics import completion, diagnostics, render
+from erranalytics import completion, diagnostics
 from erranalytics.diagnostics import ExitCode
 from erranalytics.errors import ErranalyticsError
 
@@ -37,7 +36,7 @@ rules_option = click.option(
     "--rules",
     "rules_dir",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="DIR",
     shell_complete=completion.files,
     help="A folder with further rules; may be given more than once.",
@@ -54,7 +53,7 @@ form_option = click.option(
     show_default=True,
     metavar="FORMAT",
     shell_complete=completion.forms,
-    help=f"One of {', '.join(render.FORMATS)}.",
+    help=f"One of {', '.join(completion.FORMS)}.",
 )
 wrapper_option = click.option(
     *("--format", "wrapper"),
@@ -79,6 +78,8 @@ def timeout_option(seconds: float) -> Callable[[Callable[..., Any]], Callable[..
 
 def deliver(results: Sequence[Result], *, form: str, output: str | None) -> None:
     """Write results where they were asked for, coloured and folded on a terminal only."""
+    from erranalytics import render
+
     color = output is None and diagnostics.wants_color(sys.stdout)
     with render.opened(output) as out:
         render.write(results, format=form, out=out, color=color, width=render.terminal_width(output))

@@ -12,7 +12,8 @@ import polars as pl
 
 from erranalytics import facts, rows
 from erranalytics.classifying import candidates, classify
-from erranalytics.rulebook import REMEDY_WORDS, Rule, Rulebook, locate, nearest
+from erranalytics.errors import nearest
+from erranalytics.rulebook import REMEDY_WORDS, Rule, Rulebook, locate
 
 
 def check(book: Rulebook) -> list[str]:

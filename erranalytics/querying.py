@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from difflib import get_close_matches
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
 
 from erranalytics.errors import UsageError
+
+if TYPE_CHECKING:
+    import duckdb
 
 # Types polars cannot take from an Arrow stream, or takes without their meaning: these travel as text.
 _AS_TEXT = re.compile(r"INTERVAL|BIT|MAP\(|UNION|UHUGEINT|TIME WITH TIME ZONE|TIMETZ|VARIANT|BIGNUM|VARINT")
@@ -74,6 +77,8 @@ def query(
     Raises:
         UsageError: when DuckDB refuses the query, or the limit is over.
     """
+    import duckdb
+
     cursor = connection.cursor()
     try:
         return _wait(lambda: _fetch(sql, dict(params or {}), cursor), cursor, limit or Limit())
@@ -112,6 +117,8 @@ def _wait(
 
 def _stop(ended: Event, cursor: duckdb.DuckDBPyConnection) -> None:
     """Interrupt until it ends: an interrupt between two steps of a query is forgotten."""
+    import duckdb
+
     patience = time.monotonic() + _STOP_S
     while not ended.is_set() and time.monotonic() < patience:
         try:
@@ -166,6 +173,8 @@ def check(sql: str, *, connection: duckdb.DuckDBPyConnection) -> None:
     Raises:
         UsageError: no statement, several, or one of another kind, with what to do instead.
     """
+    import duckdb
+
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:

@@ -7,25 +7,21 @@ nothing in it is read as markup. rich, which knows how wide a character is, is i
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from erranalytics.cells import NULL, UNSAFE, cell, is_number, label, pad, plain, printable, shown, wrap
 from erranalytics.errors import UsageError
-from erranalytics.overview import overview_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,6 +70,8 @@ def _dumps(value: object, *, indent: int | None = None) -> str:
 
 def _csv(results: Sequence[Result], **_: Any) -> str:
     """Blocks with a header line each, an empty line between them."""
+    import csv
+
     blocks = []
     for one in results:
         out = io.StringIO()
@@ -112,6 +110,8 @@ def _quoted(text: str) -> str:
 def _table(results: Sequence[Result], *, color: bool, width: int | None, now: datetime | None) -> str:
     """What a person reads; the overview is told in sentences."""
     if results and results[0].name == "overview":
+        from erranalytics.overview import overview_lines
+
         lines = overview_lines(results, now=now or datetime.now(UTC), width=min(width or 80, 100))
         return "\n".join(lines) + "\n"
     return _pages(results, [_draw(one, color=color, width=width) for one in results], color=color, width=width)
@@ -268,6 +268,8 @@ def check_format(format: str, *, tables: int = 1, output: str | None = None) -> 
         UsageError: unknown format, or one that holds one table only, or is not for a terminal.
     """
     if format not in FORMATS:
+        from difflib import get_close_matches
+
         near = get_close_matches(format, FORMATS, n=1)
         hint = f"did you mean: {near[0]}" if near else "formats: " + ", ".join(FORMATS)
         raise UsageError(f"no output format {format!r}", hint=hint)
@@ -354,6 +356,8 @@ def terminal_width(output: str | None) -> int | None:
     if output is not None:
         return None
     if sys.stdout.isatty():
+        import shutil
+
         return shutil.get_terminal_size().columns
     wanted = os.environ.get("COLUMNS", "")
     return int(wanted) if wanted.isdigit() and int(wanted) >= 40 else None

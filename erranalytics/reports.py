@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import duckdb
 import polars as pl
 
-from erranalytics.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find, near
-from erranalytics.errors import UsageError
+from erranalytics.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
+from erranalytics.errors import UsageError, near
 from erranalytics.querying import Limit, check, query
 
 if TYPE_CHECKING:
+    import duckdb
+
     from erranalytics.rulebook import Rulebook
 
 OVERVIEW = "overview"
@@ -72,7 +73,7 @@ def run(
     report = find(name)
     bound = bind(report, params or {}, now=now or datetime.now(UTC))
     frame, types = query(report.sql, connection=connection, params={k: bound[k] for k in _used(report)}, limit=limit)
-    columns = tuple(column.model_copy(update={"type": types[column.name]}) for column in report.header.columns)
+    columns = tuple(replace(column, type=types[column.name]) for column in report.header.columns)
     notes: tuple[str, ...] = ()
     if report.header.coverage:
         coverage = find(COVERAGE)
@@ -171,7 +172,7 @@ def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None 
     """
     check(sql, connection=connection)
     frame, types = query(sql, connection=connection, limit=limit)
-    return Result("sql", "", tuple(Column.model_construct(name=name, type=kind) for name, kind in types.items()), frame)
+    return Result("sql", "", tuple(Column(name=name, type=kind) for name, kind in types.items()), frame)
 
 
 def rules_result(book: Rulebook) -> Result:

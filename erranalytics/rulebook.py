@@ -1,55 +1,40 @@
-"""Load and check the rulebook: the taxonomy of causes and one TOML file per rule.
+"""The rulebook: the taxonomy of causes and one TOML file per rule.
 
-A rule says how one cause looks in a text; the cause says what it means and what to do.
-``load`` refuses a file that cannot be used and reports all faults at once; ``check`` proves
-that each rule does what its examples claim.
+A rule says how one cause looks in a text; the cause says what it means and what to do. ``load`` refuses a file that
+cannot be used and reports all faults at once; ``proof.check`` proves that each rule does what its examples claim.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
 import json
+import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from erranalytics import datafiles, prepared
+from erranalytics.datafiles import Confidence, Severity
+from erranalytics.errors import RuleError, UsageError, nearest
 
-from erranalytics.errors import RuleError, UsageError
-from erranalytics.versions import VERSION, release
-
-PACKAGE = Path(__file__).parent
-RULES = PACKAGE / "rules"
+RULES = datafiles.RULES
 # The family of lines that report nothing; in a block such a line decides only when nothing else does.
 NOISE = "noise"
-TAXONOMY = PACKAGE / "data" / "taxonomy.csv"
-# What else decides on a verdict.
-WITH_RULES = (PACKAGE / "data" / "unwrap.toml", PACKAGE / "data" / "facts.toml")
-
-Severity = Literal["info", "warning", "error", "critical"]
-Confidence = Literal["certain", "likely", "guess"]
-
 # A name tells what is seen; one that begins with such a word tells what to do.
 REMEDY_WORDS = frozenset(
     ("lower", "raise", "increase", "reduce", "upgrade", "update", "install", "restart", "fix", "use", "set", "check")
 )
-_KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_PINNED = re.compile(r"[\w./+-]+(?::\d+)?@[\w.+-]+")
-_BRANCH = re.compile(r"/(?:blob|tree|raw)/(?:main|master|HEAD|develop)/")
-# Rust's regex crate has neither; polars would only complain at the first text.
-_UNSUPPORTED = re.compile(r"\(\?(?:[=!>]|<[=!])|(?<!\\)(?:\\\\)*\\[1-9]")
+# Fields of a rule as they stand in its form; examples come after them.
+_PLAIN = ("name", "family", "code", "pattern", "confidence", "severity", "since", "until", "remedy")
+_LISTS = ("literals", "references", "implies", "differ")
 
 
-class Cause(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Cause:
     """One row of the taxonomy: what went wrong, who can act and how."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: str
     slug: str
@@ -66,49 +51,54 @@ class Cause(BaseModel):
     see: str
     aliases: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name, as JSON has them."""
+        return _plain(self)
 
-class Example(BaseModel):
+
+@dataclass(frozen=True, slots=True)
+class Example:
     """A text the rule must match and win."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: str
 
 
-class Counterexample(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Counterexample:
     """A text the rule must not match, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     line: str
     why: str
 
 
-class Rule(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Rule:
     """One way a cause shows in a text; ``family`` is the folder of its file.
 
     ``differ`` names two groups that must hold different texts (``29/29 layers`` is no shortfall): the engine
     has no back-references.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     code: str
     name: str
-    literals: tuple[str, ...] = Field(min_length=1)
-    pattern: str = Field(min_length=1)
+    literals: tuple[str, ...]
+    pattern: str
     confidence: Confidence = "certain"
     severity: Severity | None = None
-    references: tuple[str, ...] = Field(min_length=1)
+    references: tuple[str, ...]
     since: str | None = None
     until: str | None = None
     implies: tuple[str, ...] = ()
     differ: tuple[str, str] | None = None
     remedy: str | None = None
-    example: tuple[Example, ...] = Field(min_length=1)
-    counterexample: tuple[Counterexample, ...] = Field(min_length=1)
+    example: tuple[Example, ...]
+    counterexample: tuple[Counterexample, ...]
     family: str
     path: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name, as JSON has them."""
+        return _plain(self)
 
     @property
     def id(self) -> str:
@@ -132,55 +122,10 @@ class Rule(BaseModel):
         """Names of the captures, in pattern order."""
         return tuple(re.findall(r"\(\?P?<(\w+)>", self.pattern))
 
-    @field_validator("name")
-    @classmethod
-    def _kebab(cls, value: str) -> str:
-        if not _KEBAB.fullmatch(value):
-            raise ValueError(f"name '{value}' is not kebab-case")
-        return value
 
-    @field_validator("literals")
-    @classmethod
-    def _literal(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if any(len(text) < 3 for text in value):
-            raise ValueError("a literal needs three characters or more")
-        return value
-
-    @field_validator("pattern")
-    @classmethod
-    def _portable(cls, value: str) -> str:
-        if _UNSUPPORTED.search(value):
-            raise ValueError("the pattern uses look-around or a back-reference, which the engine does not have")
-        return value
-
-    @field_validator("since", "until")
-    @classmethod
-    def _version(cls, value: str | None) -> str | None:
-        if value is not None and not (value.startswith("v") and VERSION.fullmatch(value)):
-            raise ValueError(f"'{value}' is no version of Ollama, such as v0.13.5")
-        return value
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Rule:
-        if self.since and self.until and release(self.since) > release(self.until):
-            raise ValueError(f"since {self.since} is later than until {self.until}")
-        return self
-
-    @field_validator("references")
-    @classmethod
-    def _pinned(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            if _BRANCH.search(text):
-                raise ValueError(f"reference '{text}' follows a branch; pin it to a tag or commit")
-            if not text.startswith("https://") and not _PINNED.fullmatch(text):
-                raise ValueError(f"reference '{text}' is neither https nor a pinned path@tag")
-        return value
-
-
-class Rulebook(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Rulebook:
     """All causes and rules, in the order in which the rules are tried."""
-
-    model_config = ConfigDict(frozen=True)
 
     causes: dict[str, Cause]
     rules: tuple[Rule, ...]
@@ -249,29 +194,132 @@ class Rulebook(BaseModel):
         return rule.severity or self.causes[rule.code].severity
 
 
-def load(extra_dirs: Sequence[Path] = ()) -> Rulebook:
-    """Read the shipped rules and those of ``extra_dirs`` (``<family>/<name>.toml`` or ``<name>.toml``).
+def load(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
+    """The shipped rules and those of ``extra_dirs`` (``<family>/<name>.toml`` or ``<name>.toml``).
 
     Rules of extra folders are tried first within their family; families that are not declared come first of all.
+    Within a process the same files give the same object.
 
     Raises:
         RuleError: one or more files are wrong; all faults are listed as ``path:line: sentence``.
     """
-    causes = _read_taxonomy(TAXONOMY)
-    declared = tuple(tomllib.loads((RULES / "families.toml").read_text("utf-8"))["order"])
+    return _with(tuple((Path(folder), _texts(Path(folder))) for folder in extra_dirs)) if extra_dirs else _shipped()
+
+
+def read(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
+    """``load``, from the files themselves: the shipped ones, too, are read and tested again."""
+    from erranalytics import rulefiles
+
+    causes = [Cause(**row) for row in rulefiles.taxonomy()]
+    return _tested([*map(Path, extra_dirs), RULES], causes=causes, declared=datafiles.families())
+
+
+def untested() -> dict[str, Any]:
+    """The values of the form of the shipped rules, from files that nobody has tested."""
+    causes, declared = [Cause(**row) for row in datafiles.taxonomy()], datafiles.families()
+    return _values(_ordered([_rule(data) for data in datafiles.rules()], causes=causes, declared=declared))
+
+
+@cache
+def _shipped() -> Rulebook:
+    return _of_values(prepared.values("rulebook", datafiles.rule_files(), lambda: _values(read())))
+
+
+@lru_cache(maxsize=8)
+def _with(extra: tuple[tuple[Path, str], ...]) -> Rulebook:
+    """The shipped rules with those of folders, which are told apart by what their files hold."""
+    folders = [folder for folder, _ in extra]
+    try:
+        shipped = _shipped()
+    except RuleError:
+        # Its faults and those of the folders are told at once.
+        return read(folders)
+    declared = datafiles.families()
+    return _tested(folders, causes=shipped.causes.values(), declared=declared, shipped=shipped.rules)
+
+
+def _texts(folder: Path) -> str:
+    """A digest of the files of a folder of rules."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.toml"), *folder.glob("*/*.toml")]):
+        text = path.read_bytes()
+        digest.update(f"{path} {len(text)}\n".encode("utf-8", "surrogateescape"))
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def _tested(
+    folders: Iterable[Path], *, causes: Iterable[Cause], declared: tuple[str, ...], shipped: Sequence[Rule] = ()
+) -> Rulebook:
+    """The rules of folders, and those that were read before."""
+    from erranalytics import rulefiles
+
+    codes = [cause.code for cause in causes]
     faults: list[str] = []
     rules: list[Rule] = []
-    for folder in [*extra_dirs, RULES]:
+    for folder in folders:
         known = declared if folder == RULES else None
-        rules.extend(_read_folder(Path(folder), causes=causes, known=known, faults=faults))
+        rules.extend(map(_rule, rulefiles.read(folder, codes=codes, known=known, faults=faults)))
+    rules.extend(sorted(shipped, key=lambda rule: (rule.family, f"{rule.name}.toml")))
     faults.extend(_duplicates(rules))
     if faults:
         raise RuleError.from_faults(faults, hint="a rule file is described in CONTRIBUTING.md, 'Add a rule'")
+    return _ordered(rules, causes=causes, declared=declared)
+
+
+def _ordered(rules: Sequence[Rule], *, causes: Iterable[Cause], declared: tuple[str, ...]) -> Rulebook:
     own = tuple(dict.fromkeys(rule.family for rule in rules if rule.family not in declared))
     families = own + declared
     place = {family: number for number, family in enumerate(families)}
     ordered = tuple(sorted(rules, key=lambda rule: place[rule.family]))
-    return Rulebook(causes=causes, rules=ordered, families=families, hash=_digest(causes.values(), ordered))
+    digest = _digest(causes, ordered)
+    return Rulebook(causes={cause.code: cause for cause in causes}, rules=ordered, families=families, hash=digest)
+
+
+def _rule(data: Mapping[str, Any]) -> Rule:
+    """A rule of the values of its file."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    values["example"] = tuple(Example(**one) for one in data["example"])
+    values["counterexample"] = tuple(Counterexample(**one) for one in data["counterexample"])
+    return Rule(**values)
+
+
+def _values(book: Rulebook) -> dict[str, Any]:
+    """What the form of the rulebook holds; where the rules lie is not in it."""
+    rules = [
+        [
+            *(getattr(rule, name) for name in _PLAIN),
+            *(getattr(rule, name) for name in _LISTS),
+            [one.line for one in rule.example],
+            [[one.line, one.why] for one in rule.counterexample],
+        ]
+        for rule in book.rules
+    ]
+    causes = [[*cause.as_dict().values()] for cause in book.causes.values()]
+    return {"causes": causes, "rules": rules, "families": book.families, "hash": book.hash}
+
+
+def _of_values(values: Mapping[str, Any]) -> Rulebook:
+    """The rulebook of which ``_values`` made the values."""
+    names = [item.name for item in fields(Cause)]
+    causes = [Cause(**dict(zip(names, [*texts, tuple(aliases)], strict=True))) for *texts, aliases in values["causes"]]
+    folder, count = str(RULES), len(_PLAIN)
+    rules = [
+        Rule(
+            **dict(zip(_PLAIN, row, strict=False)),
+            literals=tuple(literals),
+            references=tuple(references),
+            implies=tuple(implies),
+            differ=differ and tuple(differ),
+            example=tuple(map(Example, lines)),
+            counterexample=tuple(Counterexample(line, why) for line, why in others),
+            path=os.path.join(folder, row[1], f"{row[0]}.toml"),  # noqa: PTH118 - one for each of hundreds
+        )
+        for row in values["rules"]
+        for literals, references, implies, differ, lines, others in [row[count:]]
+    ]
+    by_code = {cause.code: cause for cause in causes}
+    return Rulebook(causes=by_code, rules=tuple(rules), families=tuple(values["families"]), hash=values["hash"])
 
 
 def locate(path: str, needle: str) -> str:
@@ -284,94 +332,6 @@ def locate(path: str, needle: str) -> str:
     return f"{path}:{number}"
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest valid word, else an empty text."""
-    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f" (did you mean '{match[0]}'?)" if match else ""
-
-
-def _read_taxonomy(path: Path) -> dict[str, Cause]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [{key: value for key, value in row.items() if key != "match"} for row in csv.DictReader(file)]
-    causes = [Cause.model_validate({**row, "aliases": tuple(re.findall(r"[^|;, ]+", row["aliases"]))}) for row in rows]
-    return {cause.code: cause for cause in causes}
-
-
-def _read_folder(
-    folder: Path, *, causes: Mapping[str, Cause], known: tuple[str, ...] | None, faults: list[str]
-) -> Iterator[Rule]:
-    if not folder.is_dir():
-        faults.append(f"{folder}: there is no such folder of rules")
-    # A folder of a user may be one family without folders in it.
-    loose = [] if known is not None else sorted(folder.glob("*.toml"))
-    for path in [*loose, *sorted(folder.glob("*/*.toml"))]:
-        family = path.parent.name
-        if known is not None and family not in known:
-            faults.append(f"{path}:1: family '{family}' is not declared in families.toml{nearest(family, known)}")
-        rule = _read_rule(path, causes=causes, faults=faults)
-        if rule is not None:
-            yield rule
-
-
-def _read_rule(path: Path, *, causes: Mapping[str, Cause], faults: list[str]) -> Rule | None:
-    """One rule, or None with all its faults appended."""
-    text = path.read_text("utf-8")
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        faults.append(f"{path}:{line[1] if line else 1}: not valid TOML: {error}")
-        return None
-    before = len(faults)
-    rule: Rule | None = None
-    try:
-        rule = Rule.model_validate(data | {"family": path.parent.name, "path": str(path)})
-    except ValidationError as error:
-        # An example that is itself wrong also counts as absent; once is enough.
-        known = {fault["loc"][0] for fault in error.errors() if len(fault["loc"]) > 1}
-        told = [fault for fault in error.errors() if fault["type"] != "too_short" or fault["loc"][0] not in known]
-        faults.extend(_sentence(fault, path=path, text=text) for fault in told)
-    owned = [key for key in ("family", "path") if key in data]
-    faults.extend(f"{path}:{_line_of(text, key)}: unknown key '{key}': the folder and the file say it" for key in owned)
-    faults.extend(_agreement(data, path=path, text=text, causes=causes))
-    return rule if len(faults) == before else None
-
-
-def _agreement(data: Mapping[str, Any], *, path: Path, text: str, causes: Mapping[str, Cause]) -> Iterator[str]:
-    """Faults between the file and what stands outside it: its name, the taxonomy."""
-    name = data.get("name")
-    if isinstance(name, str) and name != path.stem:
-        yield f"{path}:{_line_of(text, 'name')}: name '{name}' differs from the file name '{path.stem}'"
-    for key in ("code", "implies"):
-        value = data.get(key, [])
-        for code in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-            if isinstance(code, str) and code not in causes:
-                yield f"{path}:{_line_of(text, key)}: unknown code '{code}'{nearest(code, causes)}"
-
-
-def _sentence(fault: ErrorDetails, *, path: Path, text: str) -> str:
-    """A fault of pydantic as one sentence with its place."""
-    key = str(fault["loc"][0]) if fault["loc"] else ""
-    inner = next((str(part) for part in reversed(fault["loc"]) if isinstance(part, str)), key)
-    place = f"{path}:{_line_of(text, inner if inner != key else key)}"
-    kind = fault["type"]
-    if kind == "missing":
-        return f"{path}:{_line_of(text, key)}: key '{inner}' is missing"
-    if kind == "extra_forbidden":
-        valid = set((Rule if inner == key else Counterexample).model_fields) - {"family", "path"}
-        return f"{place}: unknown key '{inner}'{nearest(inner, sorted(valid))}"
-    if kind == "literal_error":
-        words = re.findall(r"'(\w+)'", fault["ctx"]["expected"])
-        return f"{place}: {key} '{fault['input']}' is none of {', '.join(words)}{nearest(str(fault['input']), words)}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message if kind == 'value_error' else f'{inner}: {message[0].lower()}{message[1:]}'}"
-
-
-def _line_of(text: str, key: str) -> int:
-    found = re.search(rf"(?m)^\s*\[*{re.escape(key)}\b", text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
-
-
 def _duplicates(rules: Iterable[Rule]) -> Iterator[str]:
     seen: dict[str, Rule] = {}
     for rule in rules:
@@ -382,8 +342,22 @@ def _duplicates(rules: Iterable[Rule]) -> Iterator[str]:
 
 def _digest(causes: Iterable[Cause], rules: Iterable[Rule]) -> str:
     """Hash of what the rules, the steps of unwrapping and the facts say, not of where the rules lie."""
-    data = [cause.model_dump() for cause in causes], [rule.model_dump(exclude={"path"}) for rule in rules]
+    plain = [rule.as_dict() for rule in rules]
+    for rule in plain:
+        del rule["path"]
+    data = [cause.as_dict() for cause in causes], plain
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode())
-    for path in WITH_RULES:
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    for name in datafiles.WITH_RULES:
+        digest.update((datafiles.PACKAGE / name).read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    """The fields of a cause, rule or example by name, without the types of Python only."""
+    return {item.name: _json(getattr(one, item.name)) for item in fields(one)}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(item) for item in value]
+    return value if value is None or isinstance(value, str) else _plain(value)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+from erranalytics import datafiles
 from erranalytics.versions import release
 
-SETTINGS = Path(__file__).parent / "data" / "settings.toml"
 NAME = re.compile(r"\bOLLAMA_[A-Z_]+\b")
 _VALUE = re.compile(r"\b(OLLAMA_[A-Z_]+)=([\w.:/-]*\w)")
 
@@ -45,7 +43,7 @@ class Setting:
 @cache
 def book() -> dict[str, Setting]:
     """All settings by name."""
-    rows = tomllib.loads(SETTINGS.read_text("utf-8"))["setting"]
+    rows = datafiles.table("settings")["setting"]
     return {row["name"]: Setting(**{"otherwise" if key == "else" else key: row[key] for key in row}) for row in rows}
 
 

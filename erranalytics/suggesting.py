@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
 
 from erranalytics.cells import UNSAFE
@@ -22,6 +22,9 @@ from erranalytics.fingerprint import LONGEST_CHARS, MASKS
 from erranalytics.redact import mask_secrets
 from erranalytics.rulebook import NOISE, REMEDY_WORDS, Rule, Rulebook
 from erranalytics.unwrap import unwrap
+
+if TYPE_CHECKING:
+    import duckdb
 
 # What a person must replace; no code is called so, so the draft is no rule until it has one.
 TO_FILL = "TODO"

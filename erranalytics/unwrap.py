@@ -6,16 +6,14 @@ one of its literals, so a text without wrapping costs a substring search per ste
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
+from erranalytics import datafiles
 from erranalytics.literals import standing
 
-STEPS = Path(__file__).parent / "data" / "unwrap.toml"
 ROUNDS = 3
 # A dump of goroutines has its reason at the top; the wrapping of an error is never this long.
 LONGEST_CHARS = 20_000
@@ -41,7 +39,7 @@ class Step:
 @cache
 def steps() -> tuple[Step, ...]:
     """The steps of ``unwrap.toml``, in their order."""
-    rows = tomllib.loads(STEPS.read_text("utf-8"))["step"]
+    rows = datafiles.table("unwrap")["step"]
     return tuple(
         Step(
             name=row["name"],

@@ -29,7 +29,7 @@ HOT = (
     "stamps", "store", "texts", "timestamps", "unwrap", "wrappers", "years", "zones",
 )  # fmt: skip
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
-PYDANTIC = {"callrecords", "catalogue", "config", "lineformats", "mappings", "rulebook"}
+PYDANTIC = {"callrecords", "config", "formatfiles", "reportfiles", "rulefiles"}
 WRITERS = {"render", "diagnostics"}
 
 

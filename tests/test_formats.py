@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -221,7 +223,7 @@ def test_units_and_texts_of_the_system() -> None:
 
 def test_a_broken_sample_is_found() -> None:
     """A sample that another format takes is a fault with the name of the file."""
-    gin = BOOK.by_name["gin"].model_copy(update={"sample": BOOK.by_name["slog-text"].sample})
+    gin = replace(BOOK.by_name["gin"], sample=BOOK.by_name["slog-text"].sample)
     broken = lineformats.FormatBook([gin if item.name == "gin" else item for item in BOOK.formats], "x")
     assert any(fault.startswith("formats/gin.toml: ") for fault in lineformats.check(broken))
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from erranalytics import rulebook
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOWEST = ROOT / "tests" / "compat" / "lowest.txt"
@@ -59,6 +61,22 @@ def test_the_wheel_holds_its_data(wheel: Path) -> None:
     wanted |= {f"erranalytics/queries/{path.name}" for path in (ROOT / "queries").glob("*.sql")}
     assert wanted | {"erranalytics/py.typed"} <= names
     assert not any(name.startswith(("tests", "queries", "sample_logs")) for name in names)
+
+
+def test_the_wheel_brings_the_forms_of_its_data(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    """An installed program reads its rules, formats and reports at once, though it may write nothing."""
+    with zipfile.ZipFile(wheel) as archive:
+        forms = [name for name in archive.namelist() if name.startswith("erranalytics/data/prepared/")]
+    assert {Path(name).stem for name in forms} == {"formats", "mappings", "reports", "rulebook", "tables"}
+    assert len(forms) == 5
+    code = (
+        "import sys; from erranalytics import catalogue, datafiles, lineformats, mappings, prepared, rulebook\n"
+        "prepared._write = lambda *_: sys.exit('a form is made')\n"
+        "rulebook.load(), lineformats.load(), mappings.load(), catalogue.catalogue(), datafiles.table('facts')\n"
+        "print({'pydantic', 'tomllib'} & set(sys.modules), rulebook.load().hash)"
+    )
+    out = subprocess.run([str(installed), "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert out.stdout == f"set() {rulebook.load().hash}\n"
 
 
 def test_the_installed_program_is_not_the_checkout(installed: Path, tmp_path: Path) -> None:

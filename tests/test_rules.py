@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -109,6 +110,6 @@ def test_duplicate_rule_is_named_with_both_files(tmp_path: Path) -> None:
 
 def test_pattern_the_engine_refuses_is_a_fault() -> None:
     """A pattern that does not compile is reported, not raised."""
-    rule = BOOK.rules[0].model_copy(update={"pattern": "(unclosed"})
+    rule = replace(BOOK.rules[0], pattern="(unclosed")
     book = Rulebook(causes=BOOK.causes, rules=(rule,), families=BOOK.families, hash="")
     assert any("does not compile" in fault for fault in proof.check(book))

@@ -1,0 +1,40 @@
+"""Put into a wheel the forms of the data files, so that an installed program never reads them one by one."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class Forms(BuildHookInterface[Any]):
+    """Makes the forms beside the checkout, which stays as it is."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Name the forms to the builder; an editable installation makes its own (see ``erranalytics.prepared``)."""
+        if version == "editable":
+            return
+        sys.path.insert(0, self.root)
+        try:
+            from erranalytics import catalogue, datafiles, prepared, rulebook
+        finally:
+            sys.path.remove(self.root)
+        self._folder = tempfile.TemporaryDirectory()
+        made = {
+            "reports": (catalogue.form_files(), catalogue.untested()),
+            "rulebook": (datafiles.rule_files(), rulebook.untested()),
+            "formats": (datafiles.format_files(), datafiles.formats()),
+            "mappings": (datafiles.mapping_files(), datafiles.mappings()),
+            "tables": (datafiles.table_files(), datafiles.tables()),
+        }
+        for name, (files, values) in made.items():
+            path = prepared.write(Path(self._folder.name), name, files, values)
+            build_data["force_include"][str(path)] = f"erranalytics/data/prepared/{path.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - as the builder calls it
+        """Take the forms away again."""
+        if version != "editable":
+            self._folder.cleanup()
