@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib import resources
 
@@ -50,8 +50,12 @@ _ONLY_WITH = {
 }
 
 
+# What incidents are made of, for who asks for nothing else.
+OF_INCIDENTS = ("010_sessions.sql", "030_problems.sql", "032_faults.sql", "034_folds.sql", "036_incidents.sql")
+
+
 @cache
-def steps() -> tuple[tuple[str, str], ...]:
+def _steps() -> tuple[tuple[str, str], ...]:
     """Name and SQL of every step, in order."""
     folder = resources.files("erranalytics") / "derive"
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
@@ -59,7 +63,12 @@ def steps() -> tuple[tuple[str, str], ...]:
 
 
 def derive(
-    connection: duckdb.DuckDBPyConnection, *, loads: range, sessions: Iterable[int], since_id: int | None
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    loads: range,
+    sessions: Iterable[int],
+    since_id: int | None,
+    steps: Collection[str] | None = None,
 ) -> None:
     """Runs, model loads, incidents, outcomes of requests and templates anew for what some loads touched.
 
@@ -69,6 +78,7 @@ def derive(
         sessions: runs that were touched besides those of their records.
         since_id: the first event that was touched besides their records; None when there is none, 0 when runs were
             joined or put in another order.
+        steps: the only ones that are run, such as ``OF_INCIDENTS``; all of them when it is not given.
     """
     connection.execute(f"set variable first_load_id = {loads.start}")
     connection.execute(f"set variable last_load_id = {loads.stop - 1}")
@@ -95,11 +105,11 @@ def derive(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""
     )
-    (_, kinds), *later = steps()
+    (_, kinds), *later = _steps()
     connection.execute(kinds)
     work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
     for name, sql in later:
-        if work.issuperset(_ONLY_WITH.get(name, "").split()):
+        if work.issuperset(_ONLY_WITH.get(name, "").split()) and (steps is None or name in steps):
             connection.execute(sql)
     if has_calls:
         linking.link(connection, touched=touched)

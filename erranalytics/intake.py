@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import duckdb
 import polars as pl
 
-from erranalytics import archives, clocks, dumps, identity, journal, loads, resuming, sources, store
+from erranalytics import archives, clocks, dumps, identity, journal, loads, pipeline, resuming, sources, store
 from erranalytics.dumps import DumpFolder
 from erranalytics.errors import ErranalyticsError, InputError
 from erranalytics.journal import Journal
@@ -91,7 +91,7 @@ class Intake:
                 self._waiting.append((loads.nothing_new(source, known), None))
                 return
             first = resuming.first_state(source, options)
-            if known or self._goes_on(source, first) or not loads.is_small(source, options):
+            if known or self._goes_on(source, first) or not pipeline.is_small(source, options.block_bytes):
                 self._store_waiting()
                 after = self.results[-1].ending if self.results else None
                 self._keep(loads.load(self.connection, source, options, after=after), note=note)

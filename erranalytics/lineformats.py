@@ -220,8 +220,8 @@ class FormatBook:
         body, unit = pl.col("body"), pl.col("unit")
         whole = whole_of(bodies["body"])
         formats = [item for item in self.formats if whole is None or item.may_stand_in(whole)]
-        # The cheap tests of all formats in one go. A pattern costs more to compile than to run on a few bodies: one that
-        # no body waits for is not run.
+        # The cheap tests of all formats in one go. A pattern costs more to compile than to run on a few bodies: one
+        # that no body waits for is not run.
         tests = [pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit) for item in formats]
         waits = bodies.select(test.alias(item.name) for item, test in zip(formats, tests, strict=True))
         left, done = bodies.with_row_index("row").hstack(waits), []

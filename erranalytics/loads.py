@@ -11,7 +11,7 @@ Deriving costs the same for one record as for thousands. So small sources wait f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from erranalytics import __version__, archives, deriving, identity, pipeline, reconciling, resuming, sources, store
+from erranalytics import __version__, deriving, identity, pipeline, reconciling, resuming, store
 from erranalytics.appending import Appender, Totals
 from erranalytics.identity import Ending, Known
 from erranalytics.pipeline import Batch, State
@@ -29,7 +29,6 @@ from erranalytics.sources import Source
 
 # With fewer events in the store, deriving is over before a second thread has begun.
 FEW_EVENTS = 200_000
-SMALL_BYTES = 1 << 20
 
 __all__ = ["LoadResult", "Options", "Small", "load", "load_together"]
 
@@ -92,7 +91,7 @@ def load(
     first = resuming.first_state(source, options)
     if known or not (after and identity.continues(source, first, after, host=options.host, formats=options.formats)):
         after = None
-    if is_small(source, options) and not (known or after):
+    if pipeline.is_small(source, options.block_bytes) and not (known or after):
         return load_together(connection, [parse_small(connection, source, options, first=first)], options)[0]
     is_replaced = known is None and identity.was_replaced(connection, source)
     started = datetime.now(UTC)
@@ -175,13 +174,6 @@ class Small:
         return resuming.ending(self.source, Begin(0, 0, 0, 0, 0, 0, 0, self.first), self.batches[-1], options)
 
 
-def is_small(source: Source, options: Options) -> bool:
-    """Whether a source may wait for others: it fits one block, and what is packed fits its sample."""
-    if source.compression != archives.NONE:
-        return len(source.sample) < sources.SAMPLE_BYTES
-    return source.byte_size <= min(SMALL_BYTES, options.block_bytes - 1)
-
-
 def parse_small(
     connection: duckdb.DuckDBPyConnection, source: Source, options: Options, *, first: State | None = None
 ) -> Small:
@@ -203,7 +195,7 @@ def load_together(connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small]
         return []
     try:
         with store.transaction(connection):
-            return _store_together(connection, smalls, options)
+            return store_together(connection, smalls, options)
     except _MeetsAnotherError as fault:
         place = fault.place
     parts = (smalls[:place], smalls[place : place + 1], smalls[place + 1 :])
@@ -218,10 +210,14 @@ class _MeetsAnotherError(Exception):
         self.place = place
 
 
-def _store_together(
-    connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small], options: Options
+def store_together(
+    connection: duckdb.DuckDBPyConnection,
+    smalls: Sequence[Small],
+    options: Options,
+    *,
+    steps: Collection[str] | None = None,
 ) -> list[LoadResult]:
-    """Append and derive the sources, inside a transaction.
+    """Append and derive the sources, inside a transaction of the caller; ``steps`` as ``deriving.derive`` has them.
 
     Raises:
         _MeetsAnotherError: one of several has records of another one.
@@ -259,7 +255,9 @@ def _store_together(
             elif reconciling.meets(connection, source_id=one.begin.source_id, load_id=one.begin.load_id):
                 raise _MeetsAnotherError(place)
     append()
-    results = dict(zip(done, _finish(connection, list(done.values()), options), strict=True)) if done else {}
+    results = (
+        dict(zip(done, _finish(connection, list(done.values()), options, steps=steps), strict=True)) if done else {}
+    )
     return [
         results.get(place) or nothing_new(small.source, None, note=small.batches[-1].block.note)
         for place, small in enumerate(smalls)
@@ -281,14 +279,24 @@ def _next(begin: Begin, small: Small) -> Begin:
     )
 
 
-def _finish(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> list[LoadResult]:
+def _finish(
+    connection: duckdb.DuckDBPyConnection,
+    done: Sequence[_Load],
+    options: Options,
+    *,
+    steps: Collection[str] | None = None,
+) -> list[LoadResult]:
     """Derive what the loads brought, and write their rows."""
     deriving.write_catalogue(connection, options.rules)
     sessions = frozenset[int]().union(*(one.once.sessions | one.taken.sessions for one in done))
     touched = [since for one in done for since in (one.once.since_id, one.taken.since_id) if since is not None]
     numbers = [one.begin.load_id for one in done]
     deriving.derive(
-        connection, loads=range(min(numbers), max(numbers) + 1), sessions=sessions, since_id=min(touched, default=None)
+        connection,
+        loads=range(min(numbers), max(numbers) + 1),
+        sessions=sessions,
+        since_id=min(touched, default=None),
+        steps=steps,
     )
     _write_loads(connection, done, options)
     return _results(connection, done, options)

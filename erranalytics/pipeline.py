@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from erranalytics import blocks, clocks, fingerprint, framing, parsing, recorded, redact, schema, sessions, wrappers
+from erranalytics import (
+    archives,
+    blocks,
+    clocks,
+    fingerprint,
+    framing,
+    parsing,
+    recorded,
+    redact,
+    schema,
+    sessions,
+    sources,
+    wrappers,
+)
 from erranalytics.blocks import Block
 from erranalytics.classifying import Memo
 from erranalytics.classifying import classify as classify_texts
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SMALL_BYTES = 1 << 20
 GUESSES = ("certain", "likely", "guess")
 
 
@@ -96,6 +110,13 @@ def first_state(source: Source, *, default_tz: str, wrapper: str | None = None, 
     found = wrapper or wrappers.detect(sample)
     clock = clocks.first_clock(sample, mtime=source.mtime, default_tz=default_tz, year=year)
     return State(WrapState(found), clock)
+
+
+def is_small(source: Source, block_bytes: int = blocks.BLOCK_BYTES) -> bool:
+    """Whether a source fits one block with room to spare, and is not worth a thread; what is packed fits its sample."""
+    if source.compression != archives.NONE:
+        return len(source.sample) < sources.SAMPLE_BYTES
+    return source.byte_size <= min(SMALL_BYTES, block_bytes - 1)
 
 
 def run(

@@ -1,20 +1,31 @@
-"""One source judged by the whole machinery in a store in memory that is gone afterwards."""
+"""Some text judged without a store: what stands alone at once, what needs its neighbours in a store in memory.
+
+A block in which no two records are problems has no failure that echoes: its verdicts are its answer. Others are derived
+in a store that the process keeps, in a transaction that is taken back; what is large has a store of its own.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from erranalytics import lineformats, loads, sources, store, zones
+from erranalytics import lineformats, pipeline, recorded, sources, zones
+from erranalytics.classifying import Memo
 from erranalytics.explaining import Root
+from erranalytics.pipeline import Batch, State
 from erranalytics.rulebook import Rulebook
 from erranalytics.sources import Source
 
 if TYPE_CHECKING:
     import duckdb
+
+    from erranalytics.loads import Options
 
 _VERDICTS = """
 select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
@@ -41,43 +52,155 @@ order by case i.severity when 'critical' then 0 when 'error' then 1 else 2 end,
 """
 
 
+_KEPT = threading.local()
+
+
 def verdicts(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order."""
-    with _judged(source, rules=rules, wrapper=wrapper) as connection:
-        for frame in store.stream(connection, _VERDICTS):
-            incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
-            yield frame.with_columns(incident).drop("incident_rank", "is_alone")
+    text = _Text.of(source, rules=rules, wrapper=wrapper) if pipeline.is_small(source) else None
+    if text is None:
+        with _stored_alone(source, rules=rules, wrapper=wrapper) as connection:
+            yield from _told(connection)
+    elif text.problem_count > 1:
+        with _derived(text) as connection:
+            found = list(_told(connection))
+        yield from found
+    elif not text.events.is_empty():
+        yield text.told()
 
 
 def roots(text: str, *, rules: Rulebook) -> list[Root]:
     """The roots of the incidents in a piece of a log, the worst first; none when it is a text of another kind."""
     source = sources.from_bytes(text.encode("utf-8", "replace"))
     try:
-        with _judged(source, rules=rules) as connection:
-            found = store.rows(connection, _ROOTS)
+        if pipeline.is_small(source):
+            found = _roots(_Text.of(source, rules=rules))
+        else:
+            with _stored_alone(source, rules=rules) as connection:
+                found = _read_roots(connection)
     finally:
         sources.discard(source)
-    return [Root(**row | {"wrapping": tuple(row["wrapping"] or ())}) for row in found]
+    return found
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A small source, parsed into ``batches`` and judged: its ``events`` with their verdicts."""
+
+    source: Source
+    first: State
+    batches: tuple[Batch, ...]
+    events: pl.DataFrame
+    rules: Rulebook
+    memo: Memo
+
+    @classmethod
+    def of(cls, source: Source, *, rules: Rulebook, wrapper: str | None = None) -> _Text:
+        """Parse and judge a source."""
+        first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
+        batches = tuple(pipeline.parsed(source, state=first, start=0, formats=lineformats.load(), is_small=True))
+        events, memo = pl.concat([batch.events for batch in batches]), Memo()
+        judged = recorded.tell(pipeline.judge(events, rules=rules, memo=memo), rules=rules).events
+        return cls(source, first, batches, judged, rules, memo)
+
+    @property
+    def problem_count(self) -> int:
+        """How many of the events are problems."""
+        return int(self.events["severity"].is_in(recorded.PROBLEMS).sum())
+
+    def told(self) -> pl.DataFrame:
+        """The fields ``classify`` writes, where at most one event is a problem."""
+        categories = {cause.code: cause.category for cause in self.rules.causes.values()}
+        is_error = pl.col("severity").is_in(recorded.PROBLEMS).fill_null(value=False)
+        return self.events.select(
+            *("line_no", "line_count", pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")),
+            *("ts_source", "format", "level", "message"),
+            is_error.alias("is_error"),
+            *("code", "cause"),
+            pl.col("code").replace_strict(categories, default=None, return_dtype=pl.String).alias("category"),
+            *("severity", pl.col("status").alias("http_status"), "confidence", "rule", "fingerprint"),
+            pl.when(is_error).then(1).alias("incident"),
+        )
+
+
+def _roots(text: _Text) -> list[Root]:
+    # Without a problem there is no root, and without a log (see `_ROOTS`) none is told.
+    form = text.events["format"]
+    is_logged = ~form.is_in(["unknown", "foreign"]) & ~form.str.starts_with("client-")
+    if not text.problem_count or is_logged.sum() < 2:
+        return []
+    with _derived(text) as connection:
+        return _read_roots(connection)
+
+
+def _read_roots(connection: duckdb.DuckDBPyConnection) -> list[Root]:
+    from erranalytics import store
+
+    return [Root(**row | {"wrapping": tuple(row["wrapping"] or ())}) for row in store.rows(connection, _ROOTS)]
+
+
+def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
+    from erranalytics import store
+
+    for frame in store.stream(connection, _VERDICTS):
+        incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
+        yield frame.with_columns(incident).drop("incident_rank", "is_alone")
 
 
 @contextmanager
-def _judged(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store that holds the source, and the table ``verdicts`` with what was found for every event."""
-    connection = store.open_in_memory()
+def _derived(text: _Text) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store of this thread with the text and its incidents, until it is taken back."""
+    from erranalytics import deriving, loads
+
+    connection = getattr(_KEPT, "connection", None)
+    if connection is None:
+        connection = _KEPT.connection = _opened()
+        deriving.write_catalogue(connection, text.rules)
+    connection.begin()
     try:
-        connection.execute(
-            """create table verdicts (event_id bigint, severity varchar, http_status smallint,
-                   confidence varchar, rule varchar, fingerprint varchar)"""
-        )
+        small = loads.Small(text.source, text.first, text.batches, datetime.now(UTC), is_replaced=False)
+        options = _options(connection, rules=text.rules, memo=text.memo)
+        loads.store_together(connection, [small], options, steps=deriving.OF_INCIDENTS)
+        yield connection
+    finally:
+        connection.rollback()
 
-        def keep(events: pl.DataFrame) -> None:
-            names = ("event_id", "severity", "confidence", "rule", "fingerprint")
-            store.append(connection, "verdicts", events.select(*names, http_status="status"))
 
-        options = loads.Options(
-            lineformats.load(), rules, default_tz=zones.local(None), wrapper=wrapper, on_events=keep
-        )
-        loads.load(connection, source, options)
+@contextmanager
+def _stored_alone(
+    source: Source, *, rules: Rulebook, wrapper: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store that holds the source and is gone afterwards."""
+    from erranalytics import loads
+
+    connection = _opened()
+    try:
+        loads.load(connection, source, _options(connection, rules=rules, memo=Memo(), wrapper=wrapper))
         yield connection
     finally:
         connection.close()
+
+
+def _opened() -> duckdb.DuckDBPyConnection:
+    """A store in memory, with the table ``verdicts`` for what is found of every event."""
+    from erranalytics import store
+
+    connection = store.open_in_memory()
+    connection.execute(
+        """create table verdicts (event_id bigint, severity varchar, http_status smallint,
+               confidence varchar, rule varchar, fingerprint varchar)"""
+    )
+    return connection
+
+
+def _options(
+    connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, memo: Memo, wrapper: str | None = None
+) -> Options:
+    from erranalytics import loads, store
+
+    def keep(events: pl.DataFrame) -> None:
+        names = ("event_id", "severity", "confidence", "rule", "fingerprint")
+        store.append(connection, "verdicts", events.select(*names, http_status="status"))
+
+    zone = zones.local(None)
+    return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep, memo=memo)

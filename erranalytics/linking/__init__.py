@@ -14,7 +14,8 @@ import duckdb
 MARGIN = "interval 5 minute"
 MOST_ROUNDS = 500
 # Whether there is anything to link.
-HAS_CALLS = "exists (select 1 from calls)"
+HAS_CALLS = """(exists (select 1 from calls) and exists (select 1 from requests where surface = 'ollama')
+    or exists (select 1 from calls where request_id is not null))"""
 
 
 def widen(connection: duckdb.DuckDBPyConnection, *, touched: int) -> None:
