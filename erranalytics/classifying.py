@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from erranalytics import facts
-from erranalytics.literals import standing
+from erranalytics.literals import holders, standing, whole_of
 from erranalytics.rulebook import NOISE, Rule, Rulebook
 from erranalytics.unwrap import unwrap
 
@@ -46,7 +46,9 @@ class Memo:
 
     def look_up(self, texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
         """What the distinct ``texts`` are found to be, those met before without looking again."""
-        fresh = texts.to_frame().join(self.known, on="text", how="anti", maintain_order="left")
+        fresh = texts.to_frame()
+        if not self.known.is_empty():
+            fresh = fresh.join(self.known, on="text", how="anti", maintain_order="left")
         if not fresh.is_empty():
             named = fresh.join(_name(fresh["text"], book=book), on="text", how="left", maintain_order="left")
             kept = self.known if self.known.height < self.most else self.known.clear()
@@ -68,15 +70,26 @@ def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook, memo: Memo | No
         there are none. ``wrapping`` names what stood around ``inner``, null when nothing did.
     """
     series = (texts.get_column("text") if isinstance(texts, pl.DataFrame) else texts).rename("text")
-    rows = series.cast(pl.String).to_frame().with_row_index("row")
-    named = pl.DataFrame(schema={"text": pl.String, **SCHEMA})
-    suspects = rows.clear()
-    if needles := standing(rows.get_column("text"), _tables(book).needles, is_case_folded=True):
-        suspects = rows.filter(pl.col("text").str.contains_any(needles, ascii_case_insensitive=True))
-        named = (memo or Memo()).look_up(suspects.get_column("text").unique(maintain_order=True), book=book)
-    found = suspects.lazy().join(named.lazy(), on="text", how="inner").drop("text")
-    out = rows.lazy().select("row").join(found, on="row", how="left", maintain_order="left")
-    return out.select(pl.col(column).cast(kind) for column, kind in SCHEMA.items()).collect()
+    rows = series.cast(pl.String).to_frame()
+    known = recognised(rows.get_column("text").unique(maintain_order=True), book=book, memo=memo)
+    return rows.join(known, on="text", how="left", maintain_order="left").select(SCHEMA.names())
+
+
+def recognised(texts: pl.Series, *, book: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
+    """Those of some distinct texts that a rule matches: ``text`` with the columns of ``SCHEMA``."""
+    needles = standing(texts, _tables(book).needles, is_case_folded=True)
+    if not needles:
+        return _NONE_KNOWN
+    suspects = texts.to_frame("text").filter(pl.col("text").str.contains_any(needles, ascii_case_insensitive=True))
+    if suspects.is_empty():
+        return _NONE_KNOWN
+    if memo is None:
+        return _name(suspects["text"], book=book)
+    known = memo.look_up(suspects["text"], book=book).filter(pl.col("rule").is_not_null())
+    return known.join(suspects, on="text", how="semi")
+
+
+_NONE_KNOWN = pl.DataFrame(schema={"text": pl.String, **SCHEMA})
 
 
 def candidates(texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
@@ -113,7 +126,7 @@ def _tables(book: Rulebook) -> _Tables:
             needles=[*book.literals, *(text.lower() for text in WRAPPINGS)],
             literals=list(book.literals),
             waiting=pl.DataFrame(book.waiting, schema={"literal": pl.String, "rule_no": pl.UInt32}),
-            verdicts=pl.DataFrame(book.columns).cast({"confidence": CONFIDENCE}).with_row_index("rule_no"),
+            verdicts=pl.DataFrame(book.columns).cast({"confidence": CONFIDENCE}),
             noise=frozenset(number for number, rule in enumerate(book.rules) if rule.family == NOISE),
             told={
                 fact.name: [no for no in book.capturing if not fact.groups.keys().isdisjoint(book.rules[no].groups)]
@@ -128,23 +141,27 @@ def _name(texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
     readings = unwrap(texts)
     winners = _quiet_blocks(_winners(readings, book=book), texts=texts, book=book)
     if winners.is_empty():
-        return pl.DataFrame(schema={"text": pl.String, **SCHEMA})
+        return _NONE_KNOWN
     ids = winners.get_column("id")
     known = winners.hstack(readings[ids]).with_columns(texts.gather(ids).alias("text"))
-    found = known.lazy().join(_tables(book).verdicts.lazy(), on="rule_no", how="left", maintain_order="left")
-    for part in (_details(known, book=book), _facts(known, book=book)):
-        found = found.join(part.lazy(), on="id", how="left", maintain_order="left")
-    named = found.with_columns(
-        facts.merge(pl.col("captures"), pl.col("facts")).alias("captures"),
-        pl.coalesce("line", "inner").str.head(INNER_CHARS).alias("inner"),
+    problems = facts.find(
+        known.get_column("haystack"),
+        owners=known.get_column("rule_no"),
+        told=_tables(book).told,
+        quiet=book.quiet,
     )
-    return named.select("text", *SCHEMA).collect()
+    found = known.hstack(_tables(book).verdicts[known.get_column("rule_no")]).hstack(_details(known, book=book))
+    captures = facts.merge(pl.col("captures"), pl.lit(problems)).alias("captures")
+    inner = pl.coalesce("line", "inner").str.head(INNER_CHARS).alias("inner")
+    return found.select("text", *({"captures": captures, "inner": inner}.get(name, name) for name in SCHEMA))
 
 
 def _winners(readings: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
     """The first rule in declared order for each text that any rule matches."""
     matches = _match(readings.get_column("haystack"), book=book)
-    return matches.lazy().group_by("id").agg(pl.col("rule_no").min()).sort("id").collect()
+    if matches.height < 2:
+        return matches
+    return matches.group_by("id").agg(pl.col("rule_no").min()).sort("id")
 
 
 def _quiet_blocks(winners: pl.DataFrame, *, texts: pl.Series, book: Rulebook) -> pl.DataFrame:
@@ -170,35 +187,39 @@ _NO_MATCHES = pl.DataFrame(schema={"id": pl.UInt32, "rule_no": pl.UInt32})
 
 def _match(haystacks: pl.Series, *, book: Rulebook) -> pl.DataFrame:
     """Pairs (id of the text, number of the rule) where the pattern of the rule matches."""
-    tables, literal = _tables(book), pl.col("literal")
-    texts, literals = haystacks.to_frame("text"), standing(haystacks, tables.literals, is_case_folded=True)
-    if not literals:
-        return _NO_MATCHES
-    pairs = (
-        texts.lazy()
-        .select(literal=pl.col("text").str.extract_many(literals, ascii_case_insensitive=True, overlapping=True))
-        .with_row_index("id")
-        .filter(literal.list.len() > 0)
-        .explode("literal")
-        .with_columns(literal.str.to_lowercase())
-        .unique()
-        .join(tables.waiting.lazy(), on="literal")
-        .select("id", "rule_no")
-        .unique()
-        .sort("rule_no", "id")
-        .group_by("rule_no", maintain_order=True)
-        .agg("id")
-        .collect()
-    )
-    if pairs.is_empty():
+    waiting = _waiting(haystacks, book=book)
+    if not waiting:
         return _NO_MATCHES
     # All patterns in one go, each on the texts that wait for it.
-    held = texts.select(
+    held = haystacks.to_frame("text").select(
         _holds(pl.col("text").gather(ids), rule=book.rules[number]).implode().alias(str(number))
-        for number, ids in zip(pairs.get_column("rule_no"), pairs.get_column("id"), strict=True)
+        for number, ids in waiting.items()
     )
-    matched = pl.Series("holds", held.row(0), dtype=pl.List(pl.Boolean))
-    return pairs.lazy().with_columns(matched).explode("id", "holds").filter("holds").select("id", "rule_no").collect()
+    pairs = pl.DataFrame(
+        {"id": list(waiting.values()), "rule_no": list(waiting), "holds": held.row(0)},
+        schema={"id": pl.List(pl.UInt32), "rule_no": pl.UInt32, "holds": pl.List(pl.Boolean)},
+    )
+    return pairs.explode("id", "holds").filter("holds").select("id", "rule_no")
+
+
+def _waiting(haystacks: pl.Series, *, book: Rulebook) -> dict[int, pl.Series]:
+    """The ids of the texts that hold a literal of a rule, by the number of the rule."""
+    tables, literal = _tables(book), pl.col("literal")
+    literals = standing(haystacks, tables.literals, is_case_folded=True)
+    if not literals:
+        return {}
+    if whole_of(haystacks) is not None:
+        found: dict[int, set[int]] = {}
+        for literal_of, ids in holders(haystacks, literals):
+            for number in book.literals[literal_of]:
+                found.setdefault(number, set()).update(ids)
+        return {number: pl.Series(sorted(ids), dtype=pl.UInt32) for number, ids in sorted(found.items())}
+    texts = haystacks.to_frame("text").with_row_index("id")
+    held = pl.col("text").str.extract_many(literals, ascii_case_insensitive=True, overlapping=True)
+    pairs = texts.select("id", literal=held).explode("literal").filter(literal.is_not_null())
+    pairs = pairs.select("id", literal.str.to_lowercase()).unique()
+    pairs = pairs.join(tables.waiting, on="literal").select("id", "rule_no").unique().sort("rule_no", "id")
+    return dict(pairs.group_by("rule_no", maintain_order=True).agg("id").iter_rows())
 
 
 def _holds(haystacks: pl.Expr, *, rule: Rule) -> pl.Expr:
@@ -209,34 +230,34 @@ def _holds(haystacks: pl.Expr, *, rule: Rule) -> pl.Expr:
     return (groups.field(rule.differ[0]) != groups.field(rule.differ[1])).fill_null(value=False)
 
 
-_DETAILS = pl.Schema({"id": pl.UInt32(), "captures": pl.String(), "line": pl.String()})
-
-
 def _details(known: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
-    """What needs the pattern of the winner again: its captures, and the deciding line of a block."""
+    """What needs the pattern of the winner again: ``captures`` and, of a block, the deciding ``line``."""
     wanted = (
-        known.lazy()
-        .with_row_index("place")
-        .with_columns(is_block=pl.col("inner").str.contains("\n", literal=True))
+        known.select(
+            "rule_no",
+            place=pl.int_range(pl.len(), dtype=pl.UInt32),
+            is_block=pl.col("inner").str.contains("\n", literal=True),
+        )
         .filter(pl.col("is_block") | pl.col("rule_no").is_in(book.capturing))
         .group_by("rule_no", maintain_order=True)
         .agg("place", pl.col("is_block").any())
-        .collect()
     )
-    if wanted.is_empty():
-        return pl.DataFrame(schema=_DETAILS)
+    none = pl.Series([None], dtype=pl.String).new_from_index(0, known.height)
+    captures, line = none.rename("captures"), none.clone().rename("line")
     parts = [
         _detail(places, rule=book.rules[number], has_block=is_block).implode().alias(str(number))
         for number, places, is_block in zip(*wanted.get_columns(), strict=True)
     ]
-    found = known.select(parts).unpivot().lazy().explode("value").unnest("value")
-    return found.select(_DETAILS.names()).cast(_DETAILS).collect()
+    for places, found in zip(wanted["place"], known.select(parts).get_columns(), strict=True):
+        captures = captures.scatter(places, found[0].struct.field("captures"))
+        line = line.scatter(places, found[0].struct.field("line"))
+    return pl.DataFrame([captures, line])
 
 
 def _detail(places: pl.Series, *, rule: Rule, has_block: bool) -> pl.Expr:
-    """``id``, ``captures`` (named groups as a JSON object, without those that took no part) and ``line``."""
+    """``captures`` (named groups as a JSON object, without those that took no part) and ``line``."""
     inner, haystack = pl.col("inner").gather(places), pl.col("haystack").gather(places)
-    captures = line = pl.lit(None, dtype=pl.String)
+    captures = line = pl.repeat(None, len(places), dtype=pl.String)
     if rule.groups:
         captures = facts.slim(haystack.str.extract_groups(rule.regex).struct.json_encode())
     if has_block:
@@ -244,11 +265,4 @@ def _detail(places: pl.Series, *, rule: Rule, has_block: bool) -> pl.Expr:
         pattern = rf"(?m)^(.*(?:{rule.pattern}).*)$"
         deciding = pl.coalesce(inner.str.extract(pattern), haystack.str.extract(pattern))
         line = pl.when(inner.str.contains("\n", literal=True)).then(deciding)
-    return pl.struct(pl.col("id").gather(places), captures=captures, line=line)
-
-
-def _facts(known: pl.DataFrame, *, book: Rulebook) -> pl.DataFrame:
-    """What the texts of problems tell that no group of their rule does: ``id`` and ``facts``."""
-    problems = known.filter(~pl.col("rule_no").is_in(book.quiet))
-    found = facts.find(problems.get_column("haystack"), owners=problems.get_column("rule_no"), told=_tables(book).told)
-    return problems.select("id", facts=found)
+    return pl.struct(captures=captures, line=line)

@@ -194,6 +194,10 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     Returns:
         The frame with ``ts`` and ``ts_source``, and the clock behind the last record.
     """
+    start = clock.last_ts or clock.file_ts
+    missing = "inherited" if clock.last_ts else "file" if clock.file_ts else "none"
+    if all(frame[name].null_count() == frame.height for name in ("own_utc", "own_naive", "stamp")):
+        return frame.with_columns(ts=pl.lit(start, dtype=schema.UTC_US), ts_source=pl.lit(missing)), clock
     table, clock = _outer_time(frame, clock)
     own, clock = _own_time(table, clock)
     table = table.with_columns(own.alias("own"), format=frame["format"])
@@ -223,8 +227,6 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
         .when(pl.col("outer_utc").is_not_null())
         .then("program")
     )
-    start = clock.last_ts or clock.file_ts
-    missing = "inherited" if clock.last_ts else "file" if clock.file_ts else "none"
     seen = ts.forward_fill()
     fallback = pl.when(seen.is_null()).then(pl.lit(missing)).otherwise(pl.lit("inherited"))
     last = table.select(ts.drop_nulls().last()).item()

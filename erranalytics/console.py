@@ -17,6 +17,8 @@ from erranalytics.pieces import ROWS
 # The frame stands this close behind the first line.
 _REACH = 300
 _BODY = pl.col("body")
+# Whether a capture may begin in some ROWS.
+SIGN = _BODY.str.contains(CONSOLE.pattern).any().alias(CONSOLE.name)
 _KNOWN = (
     rf"^(?:{OWN}|\s*$|\s*\+ |time=\d{{4}}-|(?:load|init|main|panic): |(?:CUDA|ROCm) error|goroutine \d"
     r"|[a-z]{3,}\w*_\w+: |\p{L}{3} [ \d]\d \d\d:\d\d:\d\d |\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
@@ -72,7 +74,7 @@ def take(
 
 def may_begin(rows: pl.DataFrame) -> bool:
     """Whether a capture may begin in some ROWS."""
-    return bool(rows.select(_BODY.str.contains(CONSOLE.pattern).any()).item())
+    return bool(rows.select(SIGN).item())
 
 
 def _heads(table: pl.DataFrame, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:

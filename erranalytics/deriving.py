@@ -50,8 +50,9 @@ _ONLY_WITH = {
 }
 
 
-# What incidents are made of, for who asks for nothing else.
-OF_INCIDENTS = ("010_sessions.sql", "030_problems.sql", "032_faults.sql", "034_folds.sql", "036_incidents.sql")
+# What runs and incidents are made of, for who asks for nothing else.
+OF_RUNS = ("005_template_kinds.sql", "010_sessions.sql")
+OF_INCIDENTS = ("030_problems.sql", "032_faults.sql", "034_folds.sql", "036_incidents.sql")
 
 
 @cache
@@ -66,8 +67,8 @@ def derive(
     connection: duckdb.DuckDBPyConnection,
     *,
     loads: range,
-    sessions: Iterable[int],
-    since_id: int | None,
+    sessions: Iterable[int] = (),
+    since_id: int | None = None,
     steps: Collection[str] | None = None,
 ) -> None:
     """Runs, model loads, incidents, outcomes of requests and templates anew for what some loads touched.
@@ -78,7 +79,7 @@ def derive(
         sessions: runs that were touched besides those of their records.
         since_id: the first event that was touched besides their records; None when there is none, 0 when runs were
             joined or put in another order.
-        steps: the only ones that are run, such as ``OF_INCIDENTS``; all of them when it is not given.
+        steps: the only ones that are run, such as ``OF_INCIDENTS``; when it is not given all that have work.
     """
     connection.execute(f"set variable first_load_id = {loads.start}")
     connection.execute(f"set variable last_load_id = {loads.stop - 1}")
@@ -105,11 +106,13 @@ def derive(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""
     )
-    (_, kinds), *later = _steps()
-    connection.execute(kinds)
-    work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
-    for name, sql in later:
-        if work.issuperset(_ONLY_WITH.get(name, "").split()) and (steps is None or name in steps):
+    if steps is None:
+        (_, kinds), *later = _steps()
+        connection.execute(kinds)
+        work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
+        steps = [name for name, _ in later if work.issuperset(_ONLY_WITH.get(name, "").split())]
+    for name, sql in _steps():
+        if name in steps:
             connection.execute(sql)
     if has_calls:
         linking.link(connection, touched=touched)

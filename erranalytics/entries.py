@@ -24,6 +24,8 @@ _STARTS = {
     _PRETTY: (sign := _BODY == "{", sign),
     _VERBOSE: (sign := _BODY.str.contains(" [s=", literal=True), sign & _BODY.str.contains(_VERBOSE.pattern)),
 }
+# Whether an entry of each layer may begin in some ROWS.
+SIGNS = [sign.any().alias(layer.name) for layer, (sign, _) in _STARTS.items()]
 
 
 def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.DataFrame, list[int]]:
@@ -61,7 +63,7 @@ def take(rows: pl.DataFrame, *, is_last: bool) -> tuple[list[pl.DataFrame], pl.D
 
 def may_begin(rows: pl.DataFrame) -> list[Layer]:
     """The layers of which an entry may begin in some ROWS: hardly any log has one, and a cheap look tells."""
-    found = rows.select(sign.any().alias(layer.name) for layer, (sign, _) in _STARTS.items()).row(0, named=True)
+    found = rows.select(SIGNS).row(0, named=True)
     return [layer for layer in _STARTS if found[layer.name]]
 
 

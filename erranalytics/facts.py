@@ -83,28 +83,29 @@ def schema() -> pl.Schema:
     return pl.Schema({fact.name: fact.dtype for fact in book()})
 
 
-def find(texts: pl.Series, *, owners: pl.Series, told: Mapping[str, Sequence[int]]) -> pl.Series:
+def find(texts: pl.Series, *, owners: pl.Series, told: Mapping[str, Sequence[int]], quiet: Sequence[int]) -> pl.Series:
     """The facts that stand in each text, as a JSON object of strings.
 
     Args:
         texts: all readings of each problem, see ``unwrap``.
         owners: the number of the rule that decided, for each text.
         told: for facts by name the rules that have a group for it; they are not looked for there.
+        quiet: the rules that report no problem; nothing is looked for there.
 
     Returns:
         JSON objects, null where nothing was found.
     """
     words = standing(texts, _needs())
     found = [
-        _found(seen, told.get(fact.name, ())).alias(fact.name)
+        _found(seen, [*told.get(fact.name, ()), *quiet]).alias(fact.name)
         for fact in book()
         if (seen := [one for one in fact.seen if not set(words).isdisjoint(one.needs)])
     ]
     if not found:
         return texts.clear(len(texts))
-    table = pl.DataFrame({"text": texts, "owner": owners}).lazy().with_row_index("row")
-    held = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
-    some = held.filter(pl.col("held").list.len() > 0).collect()
+    table = pl.DataFrame({"text": texts, "owner": owners}).with_row_index("row")
+    some = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
+    some = some.filter(pl.col("held").list.len() > 0)
     said = some.select(pl.struct(found).struct.json_encode().alias("said")).select(slim(pl.col("said"))).to_series()
     return texts.clear(len(texts)).scatter(some.get_column("row"), said)
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from erranalytics import gateways, lineformats, otlp, schema
 from erranalytics.lineformats import UNKNOWN, FormatBook
+from erranalytics.literals import may_hold
 
 MAX_RECORD_LINES = 4096
 KEPT_LINES = 200
@@ -28,6 +29,8 @@ _GLUED_CURL = (
     r"(\*   Trying \S+:\d+\.\.\.|curl: \(\d+\) .*|  % Total +% Received .*|HTTP/\d(?:\.\d)? \d{3}(?: [A-Z].*)?)$"
 )
 _OF_CURL = ("*   Trying ", "curl: (", "  % Total ", "}HTTP/")
+# One of them stands in each line that is more than one.
+_OF_MANY = (*lineformats.HOT.values(), *_OF_CURL, *otlp.STARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
     while (known := recognise(bodies, book=book)) is None:
         bodies = split_glued(bodies)
     blank_head = _blank_head(known, end=end)
-    marked = _mark_starts(known.slice(blank_head.height), book=book)
+    left = known.slice(blank_head.height) if blank_head.height else known
+    marked = _mark_starts(left, book=book) if left.height > 1 else _alone(left, book=book)
     cut = marked.height
     if not is_last and not marked.is_empty():
         # Everything before the last start is complete.
@@ -78,19 +82,31 @@ def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
         parts = parts.sort("place", maintain_order=True).with_columns(
             place=pl.int_range(pl.len(), dtype=pl.get_index_type())
         )
-    parts = parts.with_columns(is_glued=_is_glued(body))
-    halves = [pl.coalesce(body.str.extract(one, half) for one in (_GLUED, _GLUED_CURL)) for half in (1, 2)]
+    # The lines that are told by their first bytes are whole; of the others equal ones are looked at once.
+    cold = parts.filter(~_is_hot(body)).select(_whole(body)).unique()
+    glued = cold.filter(_is_glued(body))["body"].implode()
+    parts = parts.with_columns(is_glued=~_is_hot(body) & _whole(body).is_in(glued))
+    halves = [pl.coalesce(_whole(body).str.extract(one, half) for one in (_GLUED, _GLUED_CURL)) for half in (1, 2)]
     inner = parts.filter("is_glued").with_columns(halves[1])
     outer = parts.with_columns(pl.when("is_glued").then(halves[0]).otherwise(body).alias("body"))
     outer = outer.filter(~(pl.col("is_glued") & pl.col("body").str.contains(r"^\.+$")))
     return pl.concat([outer, inner]).sort("place", maintain_order=True).select(bodies.columns)
 
 
+def _whole(body: pl.Expr) -> pl.Expr:
+    """A body as its format is recognised."""
+    return body.fill_null("").str.strip_chars_end()
+
+
+def _is_hot(body: pl.Expr) -> pl.Expr:
+    """Whether the first bytes tell the format."""
+    return pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values()).fill_null(value=False)
+
+
 def _is_glued(body: pl.Expr) -> pl.Expr:
-    has_line = pl.any_horizontal(body.str.contains(start, literal=True) for start in lineformats.HOT.values())
-    is_hot = pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values())
-    of_curl = body.str.contains_any(_OF_CURL) & body.str.contains(_GLUED_CURL)
-    return ((has_line & ~is_hot & body.str.contains(_GLUED)) | of_curl).fill_null(value=False)
+    """Whether a record stands behind other text; of bodies whose first bytes do not tell their format."""
+    has_line = body.str.contains_any(list(lineformats.HOT.values())) & body.str.contains(_GLUED)
+    return has_line | (body.str.contains_any(_OF_CURL) & body.str.contains(_GLUED_CURL))
 
 
 def _is_batch(body: pl.Expr) -> pl.Expr:
@@ -112,15 +128,18 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
         hot = pl.when(body.str.starts_with(start)).then(pl.lit(name)).otherwise(hot)
     table = bodies.with_columns(format=hot)
     is_cold = pl.col("format").is_null()
-    if not table.select(is_cold.any()).item():
+    if not table["format"].null_count():
         return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
-    cold = table.filter(is_cold).select("line_no", "unit", body=body.fill_null("").str.strip_chars_end())
-    distinct = cold.select("body", "unit").unique()
-    if distinct.select((_is_glued(pl.col("body")) | _is_batch(pl.col("body"))).any()).item():
+    cold = table.filter(is_cold).select(_whole(body), "unit")
+    distinct = cold.unique() if cold.height > 1 else cold
+    if may_hold(distinct["body"], _OF_MANY) and distinct.select((_is_glued(body) | _is_batch(body)).any()).item():
         return None
-    cold = cold.join(
-        _recognise_cold(distinct, book=book), on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left"
-    )
+    found = _recognise_cold(distinct, book=book)
+    if cold.height > 1:
+        found = cold.join(found, on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left")
+    if cold.height == table.height:
+        return table.with_columns(found.select("body", "format", "noise", "shape"))
+    cold = found
     # Scattered back by position, which is a fraction of the price of a join.
     place = table.select((is_cold.cum_sum().cast(pl.Int64) - 1).clip(0)).to_series()
     picked = {
@@ -138,21 +157,22 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
 def _recognise_cold(distinct: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Format and noise key of each distinct body."""
     found = book.recognise(distinct)
-    is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~pl.col("format").is_in(
-        ["systemd", "kernel", *gateways.FORMATS]
-    )
-    found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
     body, form = pl.col("body"), pl.col("format")
+    if found["unit"].null_count() < found.height:
+        others = ["systemd", "kernel", *gateways.FORMATS]
+        is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~form.is_in(others)
+        found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
     shape = (
         pl.when(body == "")
         .then(pl.lit("blank"))
-        .when(body.str.contains("^ +Meta:"))
+        .when(body.str.starts_with(" ") & body.str.strip_chars_start(" ").str.starts_with("Meta:"))
         .then(pl.lit("meta"))
-        .when(body.str.contains(r"^[ \t]") & form.is_in([UNKNOWN, "foreign"]))
+        .when((body.str.starts_with(" ") | body.str.starts_with("\t")) & form.is_in([UNKNOWN, "foreign"]))
         .then(pl.lit("indented"))
-        .when((form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$"))
-        .then(pl.lit("closing"))
     )
+    if (found["format"] == "gpu-error").any():
+        is_closing = (form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$")
+        shape = shape.when(is_closing).then(pl.lit("closing"))
     return found.select("unit", "format", "body", noise=pl.when("is_noise").then("format"), shape=shape)
 
 
@@ -203,6 +223,13 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
             .otherwise(is_over.cast(pl.Int32).cum_sum().over(record) == 1)
         )
         ends = ends | table.select(is_over & is_next).to_series()
+
+
+def _alone(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+    """``_mark_starts`` of one line, which has nothing to join."""
+    loners = {item.name: item.alone for item in book.formats if item.alone}
+    form = pl.col("format").replace(loners)
+    return bodies.with_columns(format=form, is_start=pl.lit(value=True))
 
 
 def _pair(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
@@ -314,6 +341,8 @@ def _told(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     form = pl.col("format")
     owner = pl.when("is_start").then(form).forward_fill()
     choosy = [item.name for item in book.formats if item.behind or item.hides]
+    if table.height == 1 and table["format"][0] not in choosy:
+        return table
     is_theirs = table.select(owner.is_in(choosy)).to_series()
     if not is_theirs.any():
         return table
@@ -339,9 +368,12 @@ def _fold(marked: pl.DataFrame, *, end: int, book: FormatBook) -> pl.DataFrame:
     """
     if marked.is_empty():
         return schema.empty(schema.RECORDS)
+    counts = pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")
+    if marked["is_start"].all():
+        table = _told(marked, book=book).with_columns(line_count=counts.cast(pl.Int32), rest=pl.lit(None, pl.String))
+        return table.select(pl.col(name).cast(kind) for name, kind in schema.RECORDS.items())
     table = marked.with_columns(record=pl.col("is_start").cum_sum())
     starts = table.filter("is_start")
-    counts = pl.col("line_no").shift(-1).fill_null(end) - pl.col("line_no")
     starts = starts.with_columns(line_count=counts.cast(pl.Int32))
     table = _told(table, book=book)
     starts = starts.with_columns(table.filter("is_start")["body"])

@@ -10,14 +10,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import polars as pl
 
-from erranalytics import datafiles, prepared
+from erranalytics import datafiles, patterns, prepared
 from erranalytics.literals import whole_of
 
 UNKNOWN = "unknown"
+# Up to so many plain lines are looked at by Python, which keeps its patterns.
+FEW_BODIES = 200
+# And up to so many without a look at what was met before.
+FEWEST_BODIES = 16
 MOST_MET = 20_000
 KEPT_BYTES = 500
 # The two formats of nearly every line of a busy server; they are told by their first bytes.
@@ -106,6 +110,29 @@ class LineFormat:
     def may_stand_in(self, whole: str) -> bool:
         """Whether lines of this format may be among those that make up a text."""
         return all(not some or any(text in whole for text in some) for some in (self.starts, self.contains))
+
+    @cached_property
+    def plain(self) -> tuple[re.Pattern[str] | None, ...]:
+        """``pattern``, ``anywhere``, ``noise`` and ``guard`` for Python; None where one of them cannot be."""
+        return tuple(patterns.compiled(one or "") for one in (self.pattern, self.anywhere, self.noise, self.guard))
+
+    def fits(self, body: str, unit: str | None) -> bool | None:
+        """Whether a plain line has this format, and None where only the pattern of the Rust engine can tell."""
+        if (self.starts and not body.startswith(self.starts)) or not self.may_stand_in(body):
+            return False
+        if self.units and not self.anywhere and unit not in self.units:
+            return False
+        if None in self.plain:
+            return None
+        pattern, anywhere, *_ = cast(tuple[re.Pattern[str], ...], self.plain)
+        if self.anywhere:
+            return bool((unit in self.units and pattern.search(body)) or anywhere.search(body))
+        return bool(pattern.search(body))
+
+    def fits_noise(self, body: str) -> bool:
+        """Whether a plain line that has this format is pure noise."""
+        *_, noise, guard = cast(tuple[re.Pattern[str], ...], self.plain)
+        return bool(self.noise and noise.search(body) and not (self.guard and guard.search(body)))
 
     def is_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
         """Whether a body that passed the cheap tests has this format."""
@@ -206,6 +233,8 @@ class FormatBook:
         Returns:
             The same rows with ``format`` (``unknown`` when none fits) and ``is_noise``.
         """
+        if bodies.height <= FEWEST_BODIES and (few := self._tell_few(bodies)) is not None:
+            return few
         met = self._met
         known = bodies.join(met, on=["body", "unit"], how="left", nulls_equal=True)
         fresh = known.filter(pl.col("format").is_null()).select("body", "unit")
@@ -216,7 +245,26 @@ class FormatBook:
         self._met = pl.concat([met, kept]) if met.height + kept.height <= MOST_MET else kept.head(MOST_MET)
         return pl.concat([known.filter(pl.col("format").is_not_null()), told])
 
+    def _tell_few(self, bodies: pl.DataFrame) -> pl.DataFrame | None:
+        """``_tell`` for a few plain lines; None where they are none or only the Rust engine can tell."""
+        if bodies.height > FEW_BODIES or not all(patterns.is_plain(text) for text in bodies["body"]):
+            return None
+        names, noise = [], []
+        for body, unit in zip(bodies["body"], bodies["unit"], strict=True):
+            for item in self.formats:
+                fits = item.fits(body, unit)
+                if fits is None:
+                    return None
+                if fits:
+                    break
+            names.append(item.name if fits else UNKNOWN)
+            noise.append(fits and item.fits_noise(body))
+        found = (pl.Series("format", names, dtype=pl.String), pl.Series("is_noise", noise, dtype=pl.Boolean))
+        return bodies.select("body", "unit").with_columns(found)
+
     def _tell(self, bodies: pl.DataFrame) -> pl.DataFrame:
+        if (found := self._tell_few(bodies)) is not None:
+            return found
         body, unit = pl.col("body"), pl.col("unit")
         whole = whole_of(bodies["body"])
         formats = [item for item in self.formats if whole is None or item.may_stand_in(whole)]
@@ -224,10 +272,9 @@ class FormatBook:
         # that no body waits for is not run.
         tests = [pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit) for item in formats]
         waits = bodies.select(test.alias(item.name) for item, test in zip(formats, tests, strict=True))
+        formats = [item for item in formats if waits[item.name].any()]
         left, done = bodies.with_row_index("row").hstack(waits), []
         for item in formats:
-            if not waits[item.name].any():
-                continue
             found = (
                 left.lazy()
                 .filter(item.name)

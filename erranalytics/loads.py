@@ -11,7 +11,7 @@ Deriving costs the same for one record as for thousands. So small sources wait f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -195,7 +195,7 @@ def load_together(connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small]
         return []
     try:
         with store.transaction(connection):
-            return store_together(connection, smalls, options)
+            return _store_together(connection, smalls, options)
     except _MeetsAnotherError as fault:
         place = fault.place
     parts = (smalls[:place], smalls[place : place + 1], smalls[place + 1 :])
@@ -210,14 +210,10 @@ class _MeetsAnotherError(Exception):
         self.place = place
 
 
-def store_together(
-    connection: duckdb.DuckDBPyConnection,
-    smalls: Sequence[Small],
-    options: Options,
-    *,
-    steps: Collection[str] | None = None,
+def _store_together(
+    connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small], options: Options
 ) -> list[LoadResult]:
-    """Append and derive the sources, inside a transaction of the caller; ``steps`` as ``deriving.derive`` has them.
+    """Append and derive the sources, inside a transaction.
 
     Raises:
         _MeetsAnotherError: one of several has records of another one.
@@ -255,9 +251,7 @@ def store_together(
             elif reconciling.meets(connection, source_id=one.begin.source_id, load_id=one.begin.load_id):
                 raise _MeetsAnotherError(place)
     append()
-    results = (
-        dict(zip(done, _finish(connection, list(done.values()), options, steps=steps), strict=True)) if done else {}
-    )
+    results = dict(zip(done, _finish(connection, list(done.values()), options), strict=True)) if done else {}
     return [
         results.get(place) or nothing_new(small.source, None, note=small.batches[-1].block.note)
         for place, small in enumerate(smalls)
@@ -279,13 +273,7 @@ def _next(begin: Begin, small: Small) -> Begin:
     )
 
 
-def _finish(
-    connection: duckdb.DuckDBPyConnection,
-    done: Sequence[_Load],
-    options: Options,
-    *,
-    steps: Collection[str] | None = None,
-) -> list[LoadResult]:
+def _finish(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> list[LoadResult]:
     """Derive what the loads brought, and write their rows."""
     deriving.write_catalogue(connection, options.rules)
     sessions = frozenset[int]().union(*(one.once.sessions | one.taken.sessions for one in done))
@@ -296,7 +284,6 @@ def _finish(
         loads=range(min(numbers), max(numbers) + 1),
         sessions=sessions,
         since_id=min(touched, default=None),
-        steps=steps,
     )
     _write_loads(connection, done, options)
     return _results(connection, done, options)

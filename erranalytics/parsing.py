@@ -55,7 +55,7 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
         frame = frame.with_columns(format=pl.when(is_node).then(pl.lit("client-console")).otherwise("format"))
     # Most batches hold few of the formats: what is not there is not parsed.
     left = {str(name): part for (name,), part in frame.partition_by("format", as_dict=True).items()}
-    parts = [pl.DataFrame(schema=_PARSED)]
+    parts: list[pl.DataFrame] = []
     if (slog := left.pop("slog-text", None)) is not None:
         parts.append(_parse_slog(slog, book.by_name["slog-text"], book.by_name["client-slog"]))
     if (gin := left.pop("gin", None)) is not None:
@@ -69,12 +69,17 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     parts += [_parse_gateway(left.pop(name), book.by_name[name]) for name in gateways.OWN if name in left]
     if left:
         parts.append(_parse_others(pl.concat(left.values()), book))
-    parts = [part.select(name for name in _PARSED if name in part.columns) for part in parts]
-    parsed = pl.concat(parts, how="diagonal_relaxed").sort("row")
+    parsed = pl.concat(part.select(_column(part, name) for name in _PARSED) for part in parts)
+    parsed = parsed.sort("row") if parsed.height > 1 else parsed
     parsed = records.select(_KEPT).hstack(parsed.drop("row"))
     timed, clock = clocks.set_time(parsed, clock)
-    timed = timed.with_columns(_cut(pl.col("message")))
-    return timed.select(schema.EVENTS.names()).cast(schema.EVENTS), clock
+    columns = {**{name: pl.col(name) for name in schema.EVENTS}, "message": _cut(pl.col("message"))}
+    return timed.select(column.cast(schema.EVENTS[name]) for name, column in columns.items()), clock
+
+
+def _column(part: pl.DataFrame, name: str) -> pl.Expr:
+    """A column of ``_PARSED``; null where a family of formats does not have it."""
+    return pl.col(name).cast(_PARSED[name]) if name in part.columns else pl.lit(None, dtype=_PARSED[name]).alias(name)
 
 
 def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
@@ -144,11 +149,10 @@ def _finish_slog(fields: pl.DataFrame) -> pl.DataFrame:
 def _extract(frame: pl.DataFrame, column: str, form: LineFormat) -> pl.DataFrame:
     """Add the named groups of a format as columns; those it lacks are null."""
     groups = pl.col(column).str.extract_groups(form.pattern)
-    found = frame.with_columns(
-        groups.struct.field(name).replace("", None).alias(name) for name in form.groups if name in _FIELDS
-    )
+    known = [groups.struct.field(name).replace("", None).alias(name) for name in form.groups if name in _FIELDS]
     missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _FIELDS if name not in form.groups]
-    return found.with_columns(missing).with_columns(raw_attrs_length=pl.col("attrs").str.len_chars().fill_null(0))
+    found = frame.with_columns(*known, *missing)
+    return found.with_columns(raw_attrs_length=pl.col("attrs").str.len_chars().fill_null(0))
 
 
 def unquote(text: pl.Expr) -> pl.Expr:
@@ -170,6 +174,8 @@ def unquote(text: pl.Expr) -> pl.Expr:
 
 def _attrs_json(attrs: pl.Series) -> pl.Series:
     """slog attributes as a JSON object of strings; a key that comes twice stands twice."""
+    if attrs.null_count() == len(attrs):
+        return attrs
     frame = pl.DataFrame({"attrs": attrs}).with_row_index("row")
     escaped = frame.filter(pl.col("attrs").str.contains("\\", literal=True))
     if not escaped.is_empty():
@@ -290,7 +296,9 @@ def _parse_gateway(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
     """What the pattern of each format finds in its distinct bodies, and in the objects of loggers."""
     parts = []
-    for (name,), part in frame.select("body", "format").unique().partition_by("format", as_dict=True).items():
+    distinct = frame.select("body", "format")
+    distinct = distinct.unique() if frame.height > 1 else distinct
+    for (name,), part in distinct.partition_by("format", as_dict=True).items():
         form = book.by_name.get(str(name))
         if form is None:
             empty = [pl.lit(None, dtype=pl.String).alias(field) for field in _FIELDS]
@@ -301,59 +309,72 @@ def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFram
     return parts
 
 
+# What is read of the objects of loggers.
+_NO_OBJECTS = pl.DataFrame(schema={"told": pl.String, "kept": pl.String})
+
+
 def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     """Every other format, once per distinct body."""
     parts = _fields_of_others(frame, book)
     if not parts:
         return frame.head(0)
-    fields = pl.concat([pl.DataFrame(schema={"told": pl.String, "kept": pl.String}), *parts], how="diagonal_relaxed")
-    fields = fields.with_columns(redact.mask_secrets(fields[name]) for name in ("told", "kept", "quoted"))
-    fields = fields.with_columns(masked=redact.mask_secrets(fields["body"]))
-    is_client = pl.col("format").is_in([item.name for item in book.formats if item.owner == "client"])
+    fields = pl.concat([_NO_OBJECTS, *parts], how="diagonal_relaxed")
+    masked = redact.mask_secrets(fields["body"]).alias("masked")
+    fields = fields.with_columns(*(redact.mask_secrets(fields[name]) for name in ("told", "kept", "quoted")), masked)
+    is_client = pl.col("format").is_in(book.of_clients)
     fields = fields.with_columns(
         # A dumped request is a JSON object already.
         attrs=pl.when(pl.col("format") == "request-dump")
         .then("masked")
         .otherwise(pl.coalesce("kept", _attrs_json(redact.mask_prompts(fields["attrs"])))),
         message=pl.coalesce(
-            _json_message(pl.col("body"), pl.col("format")),
-            unquote(pl.col("quoted")),
+            *([_json_message()] if "client-json" in fields["format"] else ()),
+            *([unquote(pl.col("quoted"))] if _is_told(fields, "quoted") else ()),
             redact.mask_secrets(fields["message"]),
             "masked",
         ),
-        **_own_times(),
+        **_own_times(fields),
         level=pl.when(is_client).then(loggers.level(pl.col("level"))).otherwise("level").replace(_LEVELS),
     )
-    is_paired = is_client & pl.col("attrs").is_not_null()
-    fields = fields.with_columns(
-        told=pl.when(is_paired & pl.col("kept").is_null()).then(loggers.told_in_pairs()).otherwise("told")
-    )
-    joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
+    if fields["attrs"].null_count() < fields.height:
+        is_paired = is_client & pl.col("attrs").is_not_null() & pl.col("kept").is_null()
+        fields = fields.with_columns(told=pl.when(is_paired).then(loggers.told_in_pairs()).otherwise("told"))
+    if frame.height == 1:
+        joined = frame.hstack(fields.drop("body", "format"))
+    else:
+        joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
     # A separator between level and message is no part of it.
     is_text = pl.col("format") == "client-text"
     said = pl.when(is_text).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
     is_bare = pl.col("format").is_in(book.names("bare"))
     read = pl.when(is_bare).then(pl.coalesce("told", "message", "masked")).otherwise(pl.coalesce("told", "masked"))
-    return joined.with_columns(
-        message=said, text=_with_rest(read), attrs=pl.coalesce(_rest_json(pl.col("rest")), "attrs")
-    ).drop("masked", "told", "kept")
+    attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs") if _is_told(frame, "rest") else pl.col("attrs")
+    return joined.with_columns(message=said, text=_with_rest(read), attrs=attrs).drop("masked", "told", "kept")
 
 
-def _own_times() -> dict[str, pl.Expr]:
-    """The stamp of a line by the groups that hold it: a moment, or one without a zone."""
-    return {
-        "own_utc": pl.coalesce(
-            timestamps.moment(pl.col("rfctime")),
-            timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")),
-            _cpp_time(pl.col("body"), pl.col("format")),
-        ),
-        "own_naive": pl.coalesce(
-            timestamps.naive(pl.col("gotime"), clocks.GO_TIME),
-            pl.when(pl.col("zone").is_null()).then(timestamps.dated(pl.col("localtime"))),
-            timestamps.dated(pl.col("rfctime")),
-            timestamps.half_days(pl.col("halftime")),
-        ),
-    }
+def _is_told(fields: pl.DataFrame, *names: str) -> bool:
+    """Whether some line tells one of these."""
+    return any(fields[name].null_count() < fields.height for name in names)
+
+
+def _own_times(fields: pl.DataFrame) -> dict[str, pl.Expr]:
+    """The stamp of a line by the groups that hold it: a moment, or one without a zone; only what some line has."""
+    utc, naive = [pl.lit(None, dtype=schema.UTC_US)], [pl.lit(None, dtype=schema.NAIVE_US)]
+    if _is_told(fields, "rfctime"):
+        utc.append(timestamps.moment(pl.col("rfctime")))
+    if _is_told(fields, "localtime"):
+        utc.append(timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")))
+    if fields["format"].is_in(["cpp-json", "cpp-log", "cpp-text"]).any():
+        utc.append(_cpp_time(pl.col("body"), pl.col("format")))
+    if _is_told(fields, "gotime"):
+        naive.append(timestamps.naive(pl.col("gotime"), clocks.GO_TIME))
+    if _is_told(fields, "localtime"):
+        naive.append(pl.when(pl.col("zone").is_null()).then(timestamps.dated(pl.col("localtime"))))
+    if _is_told(fields, "rfctime"):
+        naive.append(timestamps.dated(pl.col("rfctime")))
+    if _is_told(fields, "halftime"):
+        naive.append(timestamps.half_days(pl.col("halftime")))
+    return {"own_utc": pl.coalesce(utc), "own_naive": pl.coalesce(naive)}
 
 
 def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:
@@ -361,8 +382,8 @@ def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:
     return timestamps.unix(pl.when(form.str.starts_with("cpp-")).then(body).str.extract(_CPP_TIME))
 
 
-def _json_message(body: pl.Expr, form: pl.Expr) -> pl.Expr:
-    is_json = form == "client-json"
+def _json_message() -> pl.Expr:
+    body, is_json = pl.col("body"), pl.col("format") == "client-json"
     names = ("error_message", "error", "message", "msg", "event", "record.message")
     found = [body.str.json_path_match(f"$.{name}") for name in names]
     # The object itself is never the message: there may be a prompt in it.

@@ -20,6 +20,8 @@ GATE = (
 )
 _BODY = pl.col("body")
 _IS_COLD = ~_BODY.str.starts_with("time=2") & ~_BODY.str.starts_with("[GIN] 2")
+# Whether a layer may stand before some of the ROWS.
+MAY_PEEL = pl.when(_IS_COLD).then(_BODY).str.contains(GATE).any().alias("prefix")
 _GROUPS = ("stamp", "zone", "host", "unit", "alone", "kernel", "pid", "own_pid", "stream", "tag", "body")
 _PROCESS = r"^(?:(?P<host>[^\s:\[\]=]+) )?(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]$"
 
@@ -53,11 +55,6 @@ class Quick:
 
     done: pl.DataFrame | None
     left: pl.DataFrame
-
-
-def may_peel(rows: pl.DataFrame) -> bool:
-    """Whether a layer may stand before some of the ROWS."""
-    return bool(rows.lazy().filter(_IS_COLD).select(_BODY.str.contains(GATE).any()).collect().item())
 
 
 def peel_at_once(rows: pl.DataFrame, *, expected: str | None) -> Quick:

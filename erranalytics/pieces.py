@@ -20,8 +20,13 @@ _VAGUE = ("journal short", "journal naive", "journal monotonic", "stamp naive")
 
 def as_rows(lines: pl.DataFrame) -> pl.DataFrame:
     """LINES as ROWS from which nothing was taken yet."""
-    empty = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in ROWS.items() if name not in {"line_no", "body"}]
-    return lines.select("line_no", *empty, body="raw").select(ROWS.names())
+    return lines.select(_ROWS_OF_LINES)
+
+
+_ROWS_OF_LINES = [
+    {"line_no": pl.col("line_no"), "body": pl.col("raw")}.get(name, pl.lit(None, dtype=kind)).alias(name)
+    for name, kind in ROWS.items()
+]
 
 
 def overlay(rows: pl.DataFrame, parts: pl.DataFrame, layer: Layer) -> pl.DataFrame:

@@ -29,8 +29,7 @@ from erranalytics import (
     wrappers,
 )
 from erranalytics.blocks import Block
-from erranalytics.classifying import Memo
-from erranalytics.classifying import classify as classify_texts
+from erranalytics.classifying import Memo, recognised
 from erranalytics.clocks import Clock
 from erranalytics.digests import Digest
 from erranalytics.lineformats import FormatBook
@@ -188,7 +187,7 @@ def _unwrapped(read: Iterable[Block], wrapping: WrapState, *, can_grow: bool, is
             continue
         tail = schema.empty(schema.LINES) if block.tail is None else block.tail
         waiting = incomplete(tail) if can_grow else tail.clear()
-        tail = tail.join(waiting, on="line_no", how="anti")
+        tail = tail.join(waiting, on="line_no", how="anti") if waiting.height else tail
         if is_whole:
             # One block is all there is: when it has grown it is read again from its start.
             yield _Unwrapped(block, _unwrap(pl.concat([block.lines, tail]), wrapping, is_last=True), waiting=waiting)
@@ -215,14 +214,13 @@ def _parsed(unwrapped: Iterable[_Unwrapped], *, state: State, formats: FormatBoo
             resume = _with_byte(state, block)
             more, bad, state = _parse(one.tail, resume, formats=formats, is_last=True)
             events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
-        late = one.waiting.select(
-            "line_no",
-            line_count=pl.lit(1, dtype=pl.Int32),
-            reason=pl.lit("incomplete"),
-            sample=redact.mask_secrets(one.waiting["raw"]).str.slice(0, 80),
-        )
+        if one.waiting.height:
+            sample = redact.mask_secrets(one.waiting["raw"]).str.slice(0, 80)
+            count, reason = pl.lit(1, dtype=pl.Int32), pl.lit("incomplete")
+            late = one.waiting.select("line_no", line_count=count, reason=reason, sample=sample)
+            rejects = pl.concat([rejects, late])
         state = replace(state, line_no=state.line_no + one.waiting.height)
-        yield Batch(events, pl.concat([rejects, late]), block, state, before, resume)
+        yield Batch(events, rejects, block, state, before, resume)
 
 
 def _with_byte(state: State, block: Block) -> State:
@@ -263,18 +261,21 @@ def incomplete(tail: pl.DataFrame) -> pl.DataFrame:
 
 def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
     """Add VERDICTS to EVENTS (and keep further columns); texts and messages are looked at once each."""
-    texts = events.select(pl.col("text").unique())
-    verdicts = texts.hstack(classify_texts(texts["text"], book=rules, memo=memo)).cast({"confidence": pl.String})
-    messages = events.select(pl.col("message").unique())
-    messages = messages.with_columns(template=fingerprint.template(messages["message"]))
-    messages = messages.with_columns(fingerprint=fingerprint.fingerprint(messages["template"]))
+    messages = events.select(pl.col("message").unique(maintain_order=True))
+    templates = fingerprint.template(messages["message"])
+    messages = messages.with_columns(templates, fingerprint.fingerprint(templates))
     # Most texts are known to no rule: the join brings only those that are.
     slugs = {cause.code: cause.slug for cause in rules.causes.values()}
-    known = verdicts.filter(pl.col("code").is_not_null())
-    known = known.with_columns(cause=pl.col("code").replace_strict(slugs, default=None, return_dtype=pl.String))
-    judged = events.join(known, on="text", how="left", maintain_order="left").join(
-        messages, on="message", how="left", nulls_equal=True, maintain_order="left"
+    known = recognised(events.select(pl.col("text").unique()).to_series(), book=rules, memo=memo)
+    known = known.with_columns(
+        pl.col("confidence").cast(pl.String),
+        cause=pl.col("code").replace_strict(slugs, default=None, return_dtype=pl.String),
     )
+    judged = events.join(known, on="text", how="left", maintain_order="left")
+    if messages.height == events.height:
+        judged = judged.hstack(messages.drop("message"))
+    else:
+        judged = judged.join(messages, on="message", how="left", nulls_equal=True, maintain_order="left")
     return judged.select([*events.columns, *schema.VERDICTS.names()])
 
 

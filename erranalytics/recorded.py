@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from erranalytics import calls, lineformats, redact, schema
+from erranalytics.literals import may_hold
 from erranalytics.rulebook import Rulebook
 
 # ``row`` is the place of the event in its batch.
 SCHEMA = pl.Schema({"row": pl.UInt32(), "mapping": pl.String(), **schema.CALLS})
 FORMAT = "client-json"
+REJECTS = {"line_no": pl.Int64, "line_count": pl.Int32, "reason": pl.String, "sample": pl.String}
 PROBLEMS = ("warning", "error", "critical")
 
 
@@ -26,15 +28,16 @@ class Told:
 
 def tell(events: pl.DataFrame, *, rules: Rulebook) -> Told:
     """Find the calls that events record; what only the outcome of a call tells becomes the verdict of its event."""
+    if not may_hold(events["format"], (FORMAT, "unknown", *lineformats.load().names("reads"))):
+        return Told(events, schema.empty(SCHEMA), _no_rejects(events))
     text, form = pl.col("text"), pl.col("format")
     may_be = (form == FORMAT) | ((form == "unknown") & text.str.starts_with('{"'))
     # Of the line of a logger only what it tells of the error is kept, as attributes.
     is_logger = form.is_in(lineformats.load().names("reads"))
     rows = events.with_row_index("row").filter(may_be | is_logger)
-    rows = rows.with_columns(text=pl.when(is_logger).then("attrs").otherwise("text"))
-    none = Told(events, schema.empty(SCHEMA), _rejects(events.head(0).with_columns(fault=pl.lit(None, pl.String))))
     if rows.is_empty():
-        return none
+        return Told(events, schema.empty(SCHEMA), _no_rejects(events))
+    rows = rows.with_columns(text=pl.when(is_logger).then("attrs").otherwise("text"))
     found = calls.read(rows["text"])
     faults = pl.DataFrame({"place": found["row"], "fault": found["fault"]}).filter(pl.col("fault").is_not_null())
     cut = pl.DataFrame({"place": calls.broken(rows["text"]).arg_true(), "fault": "bad-json"})
@@ -46,7 +49,7 @@ def tell(events: pl.DataFrame, *, rules: Rulebook) -> Told:
         rest = tell(events, rules=rules)
         return Told(rest.events, rest.calls, pl.concat([_rejects(bad), rest.rejects]))
     if found.is_empty():
-        return none
+        return Told(events, schema.empty(SCHEMA), _no_rejects(events))
     found = found.with_columns(row=rows["row"].gather(found["row"]))
     return _judged(events, found, rules=rules)
 
@@ -112,4 +115,5 @@ def _rejects(bad: pl.DataFrame) -> pl.DataFrame:
 
 
 def _no_rejects(events: pl.DataFrame) -> pl.DataFrame:
-    return _rejects(events.head(0).with_columns(fault=pl.lit(None, pl.String)))
+    kept = [(name, pl.Int32) for name in ("source_id", "load_id") if name in events.columns]
+    return pl.DataFrame(schema=[*kept, *REJECTS.items()])

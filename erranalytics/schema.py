@@ -128,4 +128,10 @@ TS_SOURCES = (
 
 def empty(schema: pl.Schema) -> pl.DataFrame:
     """A frame of a schema without rows."""
-    return pl.DataFrame(schema=schema)
+    if id(schema) not in _EMPTY:
+        _EMPTY[id(schema)] = schema, pl.DataFrame(schema=schema)
+    return _EMPTY[id(schema)][1]
+
+
+# With the schema, so that no other can get its number.
+_EMPTY: dict[int, tuple[pl.Schema, pl.DataFrame]] = {}

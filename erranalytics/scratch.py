@@ -10,13 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from erranalytics import lineformats, pipeline, recorded, sources, zones
-from erranalytics.classifying import Memo
 from erranalytics.explaining import Root
 from erranalytics.pipeline import Batch, State
 from erranalytics.rulebook import Rulebook
@@ -92,16 +90,15 @@ class _Text:
     batches: tuple[Batch, ...]
     events: pl.DataFrame
     rules: Rulebook
-    memo: Memo
 
     @classmethod
     def of(cls, source: Source, *, rules: Rulebook, wrapper: str | None = None) -> _Text:
         """Parse and judge a source."""
         first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
         batches = tuple(pipeline.parsed(source, state=first, start=0, formats=lineformats.load(), is_small=True))
-        events, memo = pl.concat([batch.events for batch in batches]), Memo()
-        judged = recorded.tell(pipeline.judge(events, rules=rules, memo=memo), rules=rules).events
-        return cls(source, first, batches, judged, rules, memo)
+        events = pl.concat([batch.events for batch in batches])
+        judged = recorded.tell(pipeline.judge(events, rules=rules), rules=rules).events
+        return cls(source, first, batches, judged, rules)
 
     @property
     def problem_count(self) -> int:
@@ -129,7 +126,7 @@ def _roots(text: _Text) -> list[Root]:
     is_logged = ~form.is_in(["unknown", "foreign"]) & ~form.str.starts_with("client-")
     if not text.problem_count or is_logged.sum() < 2:
         return []
-    with _derived(text) as connection:
+    with _derived(text, with_runs=True) as connection:
         return _read_roots(connection)
 
 
@@ -148,9 +145,10 @@ def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
 
 
 @contextmanager
-def _derived(text: _Text) -> Iterator[duckdb.DuckDBPyConnection]:
+def _derived(text: _Text, *, with_runs: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The store of this thread with the text and its incidents, until it is taken back."""
-    from erranalytics import deriving, loads
+    from erranalytics import deriving, resuming
+    from erranalytics.appending import Appender, Totals
 
     connection = getattr(_KEPT, "connection", None)
     if connection is None:
@@ -158,9 +156,12 @@ def _derived(text: _Text) -> Iterator[duckdb.DuckDBPyConnection]:
         deriving.write_catalogue(connection, text.rules)
     connection.begin()
     try:
-        small = loads.Small(text.source, text.first, text.batches, datetime.now(UTC), is_replaced=False)
-        options = _options(connection, rules=text.rules, memo=text.memo)
-        loads.store_together(connection, [small], options, steps=deriving.OF_INCIDENTS)
+        begin, options = resuming.next_begin(connection, text.first), _options(connection, rules=text.rules)
+        appender = Appender(connection, options, event_id=begin.event)
+        appender.append([(begin, Totals(), batch) for batch in text.batches])
+        resuming.write_sources(connection, [(text.source, text.batches[-1], begin)], options)
+        steps = (*deriving.OF_RUNS, *deriving.OF_INCIDENTS) if with_runs else deriving.OF_INCIDENTS
+        deriving.derive(connection, loads=range(begin.load_id, begin.load_id + 1), steps=steps)
         yield connection
     finally:
         connection.rollback()
@@ -175,7 +176,7 @@ def _stored_alone(
 
     connection = _opened()
     try:
-        loads.load(connection, source, _options(connection, rules=rules, memo=Memo(), wrapper=wrapper))
+        loads.load(connection, source, _options(connection, rules=rules, wrapper=wrapper))
         yield connection
     finally:
         connection.close()
@@ -193,9 +194,7 @@ def _opened() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _options(
-    connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, memo: Memo, wrapper: str | None = None
-) -> Options:
+def _options(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, wrapper: str | None = None) -> Options:
     from erranalytics import loads, store
 
     def keep(events: pl.DataFrame) -> None:
@@ -203,4 +202,4 @@ def _options(
         store.append(connection, "verdicts", events.select(*names, http_status="status"))
 
     zone = zones.local(None)
-    return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep, memo=memo)
+    return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep)

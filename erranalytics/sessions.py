@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from erranalytics.literals import may_hold
+
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
@@ -32,6 +34,9 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     Returns:
         A series ``session`` (Int32) of the same height, and the state behind the last event.
     """
+    none = pl.Series("session", [state.current], dtype=pl.Int32).new_from_index(0, events.height)
+    if not may_hold(events["message"], ("server config", "Listening on ", "Error: listen tcp ")):
+        return none, state
     message = pl.col("message")
     kind = (
         pl.when(message == "server config")
@@ -43,7 +48,7 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     )
     marks = events.select(kind=kind).with_row_index("row").filter(pl.col("kind").is_not_null())
     if marks.is_empty():
-        return pl.repeat(state.current, events.height, dtype=pl.Int32, eager=True).alias("session"), state
+        return none, state
     before = pl.col("kind").shift(fill_value="config" if state.has_config else "listen")
     is_start = (pl.col("kind") == "config") | ((pl.col("kind") == "listen") & (before != "config"))
     marks = marks.with_columns(is_start=is_start, is_abort=pl.col("kind") == "abort")

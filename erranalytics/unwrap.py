@@ -69,51 +69,55 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
         run sees all of them), ``inner`` (the last reading) and ``wrapping`` (the names of the steps that changed the
         text, outermost first; null when none did).
     """
-    start = texts.rename("text").to_frame().with_row_index("row").cast({"row": pl.Int64})
-    start = start.with_columns(
+    whole = texts.rename("text").to_frame().with_row_index("row")
+    start = whole.select(
         current=pl.col("text").str.strip_chars_end().str.head(LONGEST_CHARS),
         is_broken=pl.col("text").str.strip_chars_end().str.contains(_BROKEN_JSON),
     )
-    readings = [start.select("row", "text")]
+    # The texts that a step made of another, and the step; readings without a step are the text itself.
+    readings: list[pl.DataFrame] = []
     current = start.get_column("current")
     # Joined lines are read first: what they yield is better than what a torn line yields.
     if start.get_column("is_broken").any():
-        broken = start.filter("is_broken").select("row", pl.col("text").str.strip_chars_end())
-        joined = broken.select("row", pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " "))
-        current = current.scatter(joined.get_column("row"), joined.get_column("text"))
-        readings += [joined, broken]
-    taken: list[pl.DataFrame] = []
-    held = set(standing(current, _needs()))
+        broken = whole.filter(start.get_column("is_broken")).with_columns(pl.col("text").str.strip_chars_end())
+        joined = pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " ")
+        readings += [broken.with_columns(joined, step=_NO_STEP), broken.with_columns(step=_NO_STEP)]
+        current = current.scatter(readings[0].get_column("row"), readings[0].get_column("text"))
+    held, version = set(standing(current, _needs())), 0
+    # A step that found nothing need not look at the same texts again.
+    tried: dict[int, int] = {}
     for _ in range(ROUNDS):
         # `scatter` writes in place.
         before = current.clone()
-        for step in steps():
-            if held.isdisjoint(step.needs):
+        for number, step in enumerate(steps()):
+            if held.isdisjoint(step.needs) or tried.get(number) == version:
                 continue
+            tried[number] = version
             changed = _changed(current, step)
             if changed.is_empty():
                 continue
             current = current.scatter(changed.get_column("row"), changed.get_column("text"))
             held.update(standing(changed.get_column("text"), _needs()))
-            readings.append(changed)
-            if not step.is_trim:
-                taken.append(changed.select("row", step=pl.lit(step.name)))
+            readings.append(changed.with_columns(step=_NO_STEP if step.is_trim else pl.lit(step.name)))
+            version += 1
         if current.equals(before):
             break
     inner = current.rename("inner").to_frame().select(pl.col("inner").str.strip_chars())
-    if len(readings) == 1:
+    if not readings:
         nothing = pl.Series("wrapping", [None], dtype=pl.List(pl.String)).new_from_index(0, len(texts))
-        return inner.select(start.get_column("text").alias("haystack"), "inner", nothing)
-    haystacks = (
-        pl.concat(readings).lazy().group_by("row").agg(pl.col("text").unique(maintain_order=True).str.join("\n"))
+        return inner.select(whole.get_column("text").alias("haystack"), "inner", nothing)
+    taken = pl.col("step").drop_nulls().unique(maintain_order=True)
+    found = (
+        pl.concat([whole.with_columns(step=_NO_STEP), *readings])
+        .group_by("row")
+        .agg(pl.col("text").unique(maintain_order=True).str.join("\n"), taken.alias("wrapping"))
+        .sort("row")
     )
-    steps_taken = pl.concat([*taken, _NOTHING_TAKEN]).lazy().group_by("row")
-    wrapping = steps_taken.agg(pl.col("step").unique(maintain_order=True).alias("wrapping"))
-    found = haystacks.sort("row").join(wrapping, on="row", how="left", maintain_order="left").collect()
-    return inner.select(found.get_column("text").alias("haystack"), "inner", found.get_column("wrapping"))
+    wrapping = pl.when(pl.col("wrapping").list.len() > 0).then("wrapping")
+    return found.select(pl.col("text").alias("haystack"), inner.get_column("inner"), wrapping)
 
 
-_NOTHING_TAKEN = pl.DataFrame(schema={"row": pl.Int64, "step": pl.String})
+_NO_STEP = pl.lit(None, dtype=pl.String)
 
 
 @cache
@@ -123,15 +127,12 @@ def _needs() -> list[str]:
 
 def _changed(texts: pl.Series, step: Step) -> pl.DataFrame:
     """``row`` and ``text`` of the texts that one step changes; an empty reading says nothing and is no change."""
-    new = pl.col("new").str.replace_many(_ESCAPED, _PLAIN) if step.decode else pl.col("new")
-    return (
-        texts.to_frame("text")
-        .lazy()
-        .with_row_index("row")
-        .filter(pl.col("text").str.contains_any(list(step.needs)))
-        .with_columns(new=pl.col("text").str.replace_all(step.pattern, step.replace))
-        .filter(pl.col("new") != pl.col("text"))
-        .select(pl.col("row").cast(pl.Int64), text=new)
-        .filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)
-        .collect()
-    )
+    rows = texts.to_frame("text").with_row_index("row").filter(pl.col("text").str.contains_any(list(step.needs)))
+    if rows.is_empty():
+        return rows
+    new = rows.with_columns(new=pl.col("text").str.replace_all(step.pattern, step.replace))
+    new = new.filter(pl.col("new") != pl.col("text"))
+    if new.is_empty():
+        return rows.clear()
+    plain = pl.col("new").str.replace_many(_ESCAPED, _PLAIN) if step.decode else pl.col("new")
+    return new.select("row", text=plain).filter(pl.col("text").str.strip_chars().str.len_bytes() > 0)

@@ -16,7 +16,7 @@ from erranalytics import console, entries, schema
 from erranalytics.console import Console
 from erranalytics.layers import CONSOLE, LAYERS, Clock
 from erranalytics.objects import LOST_MESSAGE
-from erranalytics.peeling import PROOFS, may_peel, peel, peel_at_once
+from erranalytics.peeling import MAY_PEEL, PROOFS, peel, peel_at_once
 from erranalytics.pieces import ANSI, ROWS, as_rows
 
 __all__ = ["CLOCKS", "LOST_MESSAGE", "PLAIN", "WrapState", "detect", "evidence", "names", "unwrap"]
@@ -120,7 +120,7 @@ def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl
 
 def _may_carry(rows: pl.DataFrame) -> bool:
     """Whether anything may stand around some of the ROWS; of most files nothing does, and a cheap look tells."""
-    return bool(entries.may_begin(rows) or console.may_begin(rows) or may_peel(rows))
+    return any(rows.select(*entries.SIGNS, console.SIGN, MAY_PEEL).row(0))
 
 
 def _in_order(parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -201,7 +201,10 @@ def _last_head(rows: pl.DataFrame, lines: pl.DataFrame, before: dict[str, Any] |
 
 def detect(sample: str) -> str:
     """The layers of most lines of a sample, joined by ``+``; ``plain`` when none fits half of them."""
-    layers, found = _layers_of(sample), []
+    lines = _lines_of(sample)
+    if not _may_carry(as_rows(lines)):
+        return PLAIN
+    layers, found = _layers_of(lines), []
     for depth in range(MAX_LAYERS):
         counts = layers.list.get(depth, null_on_oob=True).value_counts(sort=True, name="lines").drop_nulls()
         if counts.is_empty() or counts["lines"][0] * 2 < len(layers):
@@ -213,18 +216,19 @@ def detect(sample: str) -> str:
 
 def evidence(sample: str) -> list[tuple[str, int, int]]:
     """What stands around the lines of a sample: the layers, how many lines carry them, how many were looked at."""
-    layers = _layers_of(sample)
+    layers = _layers_of(_lines_of(sample))
     counts = layers.list.join("+").fill_null(PLAIN).value_counts(sort=True, name="lines")
     return list(zip(counts[layers.name], counts["lines"], [len(layers)] * counts.height, strict=True))
 
 
-def _layers_of(sample: str) -> pl.Series:
-    """The layers of each line of a sample that is not blank; null where there are none."""
+def _lines_of(sample: str) -> pl.DataFrame:
+    """LINES of a sample."""
     raw = pl.Series(re.sub(ANSI, "", sample).replace("\ufeff", "").split("\n")[:SAMPLE_LINES], dtype=pl.String)
-    lines = pl.DataFrame({"line_no": range(1, len(raw) + 1), "raw": raw.str.strip_chars_end("\r")}, schema=schema.LINES)
-    if not _may_carry(as_rows(lines)):
-        filled = lines.filter(pl.col("raw").str.strip_chars() != "")
-        return pl.Series("layers", [None], dtype=pl.List(pl.String)).new_from_index(0, filled.height)
+    return pl.DataFrame({"line_no": range(1, len(raw) + 1), "raw": raw.str.strip_chars_end("\r")}, schema=schema.LINES)
+
+
+def _layers_of(lines: pl.DataFrame) -> pl.Series:
+    """The layers of each line that is not blank; null where there are none."""
     rows, _ = _unwrap(lines, WrapState(PLAIN), is_last=True)
     weak = "|".join(layer.name for layer in LAYERS if layer.is_weak and "?P<unit>" in layer.pattern)
     named = rows["layer"].drop_nulls().filter(rows["layer"].drop_nulls().str.contains(rf"(?:^|\+)(?:{weak})\b"))
