@@ -18,9 +18,7 @@ from erranalytics import datafiles, patterns, prepared
 from erranalytics.literals import whole_of
 
 UNKNOWN = "unknown"
-# Up to so many plain lines are looked at by Python, which keeps its patterns.
-FEW_BODIES = 200
-# And up to so many without a look at what was met before.
+# Up to so many bodies are looked at without a look at what was met before.
 FEWEST_BODIES = 16
 MOST_MET = 20_000
 KEPT_BYTES = 500
@@ -247,7 +245,7 @@ class FormatBook:
 
     def _tell_few(self, bodies: pl.DataFrame) -> pl.DataFrame | None:
         """``_tell`` for a few plain lines; None where they are none or only the Rust engine can tell."""
-        if bodies.height > FEW_BODIES or not all(patterns.is_plain(text) for text in bodies["body"]):
+        if bodies.height > patterns.FEW or not all(patterns.is_plain(text) for text in bodies["body"]):
             return None
         names, noise = [], []
         for body, unit in zip(bodies["body"], bodies["unit"], strict=True):

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import cache
+
+import polars as pl
+
+# Up to so many lines are looked at one by one.
+FEW = 200
 
 # What the Rust engine writes otherwise, and what it is worth where all text is printable ASCII.
 _SAME = {r"(?-u:\b)": r"\b", r"\p{L}": "[A-Za-z]", r"\p{Extended_Pictographic}": "\U0001f600"}
@@ -17,6 +23,7 @@ _ESCAPED = re.compile(r"\\.")
 _NESTED = re.compile(r"\[[^\]]*(?:\[|&&|--|~~)")
 
 
+@cache
 def compiled(pattern: str) -> re.Pattern[str] | None:
     r"""The pattern for Python, which fits the same lines of printable ASCII; None where there is none.
 
@@ -39,3 +46,9 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
 def is_plain(text: str) -> bool:
     """Whether a text is one line of printable ASCII and tabs."""
     return text.isascii() and text.replace("\t", " ").isprintable()
+
+
+def may_fit(pattern: str, texts: pl.Series) -> bool:
+    """Whether a pattern may fit one of some texts: a cheap look, which many texts or others than plain ones pass."""
+    kept = compiled(pattern) if len(texts) <= FEW else None
+    return kept is None or any(text is None or not is_plain(text) or kept.search(text) for text in texts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from erranalytics import layers, objects, schema
+from erranalytics import layers, objects, patterns, schema
 from erranalytics.layers import EVIDENT, FOREIGN_LOGGER, LAYERS, LETTER, Layer
 from erranalytics.pieces import join_pieces, overlay
 
@@ -100,6 +100,8 @@ def peel(
 
 def _try(layer: Layer, work: _Work, *, proven: Sequence[str]) -> None:
     """Move the rows that carry a layer from what is left to what is done."""
+    if not patterns.may_fit(layer.pattern, work.left["body"]):
+        return
     hit = work.left.select(pl.col("body").str.contains(layer.pattern)).to_series()
     if not hit.any():
         return
