@@ -99,6 +99,44 @@ def test_text_behind_loader_dots() -> None:
     assert records["body"].to_list() == [SLOG, GIN]
 
 
+CURL = "{}curl: (7) Failed to connect to 127.0.0.1 port 11434"
+# Lines that curl glued, such as it glued none, and lines of Ollama that quote what curl says.
+GLUED = [
+    CURL,
+    "{",
+    "curl: (7) Failed to connect",
+    f'{SLOG} error="{CURL}"',
+    f"...{SLOG}",
+    f"[GIN] 2026/01/01 {CURL}",
+    CURL + "  ",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines=st.lists(st.sampled_from(GLUED), min_size=1, max_size=12))
+def test_what_is_glued_does_not_depend_on_its_neighbours(lines: list[str]) -> None:
+    """A line is split, or not, whatever stands in the same batch."""
+    alone = [body for line in lines for body in split(line)]
+    assert split(*lines) == alone
+
+
+def split(*lines: str) -> list[str]:
+    """The bodies of a batch where no two records share a line."""
+    table = bodies(*lines)
+    while framing.recognise(table, book=BOOK) is None:
+        table = framing.split_glued(table)
+    known = framing.recognise(table, book=BOOK)
+    assert known is not None
+    return known["body"].to_list()
+
+
+def test_a_line_of_ollama_that_quotes_curl_is_whole() -> None:
+    """Its first bytes tell its format: what stands in it is its own, beside a line that curl glued too."""
+    quoting = f'{SLOG} error="{CURL}"'
+    assert split(quoting) == [quoting]
+    assert split(CURL, quoting) == ["{}", CURL.removeprefix("{}"), quoting]
+
+
 SHORT = "Mar 01 08:00:00 gpu01 ollama[42]: "
 
 

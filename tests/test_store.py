@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -10,7 +12,7 @@ import pytest
 from support.content import ledger
 
 import erranalytics as ea
-from erranalytics import reports, store
+from erranalytics import prepared, reports, store
 from erranalytics.errors import StoreError
 
 
@@ -87,6 +89,94 @@ def test_transaction_is_all_or_nothing(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert connection.execute("select count(*) from meta where key = 'x'").fetchall() == [(0,)]
     connection.close()
+
+
+# --- the baseline of a new store ---------------------------------------------------------------------------------------
+
+# All that a schema says: tables with types and keys, views and macros as they were written, and every comment.
+CATALOGUE = """
+    select 'table', table_name, null, regexp_replace(sql, '^CREATE TABLE \\w+\\.\\w+\\.', ''), comment from duckdb_tables() where not internal and database_name = current_database()
+    union all
+    select 'column', table_name, column_name, concat_ws(' ', column_index, data_type, is_nullable, column_default), comment
+    from duckdb_columns() where not internal and database_name = current_database()
+    union all
+    select 'constraint', table_name, constraint_type, constraint_text, null from duckdb_constraints() where database_name = current_database()
+    union all
+    select 'index', table_name, index_name, sql, null from duckdb_indexes() where database_name = current_database()
+    union all
+    select 'view', view_name, null, sql, comment from duckdb_views() where not internal and database_name = current_database()
+    union all
+    select 'macro', function_name, array_to_string(parameters, ', '), macro_definition, comment
+    from duckdb_functions() where not internal and database_name = current_database()
+    order by all
+"""
+
+
+def catalogue(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
+    """The schema of a store, and what its ``meta`` says."""
+    meta = connection.execute("select 'meta', key, null, value, null from meta order by key").fetchall()
+    return [*connection.execute(CATALOGUE).fetchall(), *meta]
+
+
+@pytest.fixture
+def replayed() -> Iterator[list[tuple[object, ...]]]:
+    """The schema that the migrations make, one after the other."""
+    with duckdb.connect() as connection:
+        store._replay(connection, after=0)
+        yield catalogue(connection)
+
+
+def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ...]], tmp_path: Path) -> None:
+    """Tables, columns, comments, keys, views and macros, in a file and in memory; there is something of each."""
+    for connection in (store.open_store(tmp_path / "a.duckdb"), store.open_in_memory()):
+        assert catalogue(connection) == replayed
+        connection.close()
+    kinds = Counter(str(row[0]) for row in replayed)
+    assert kinds["column"] > 300
+    assert min(kinds[kind] for kind in ("table", "view", "macro", "constraint", "meta")) > 0
+    assert sum(row[4] is not None for row in replayed) > 350
+
+
+def test_a_new_store_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the baseline is there no migration is run, for no path and no name of a file."""
+    assert store.baseline() is not None
+    monkeypatch.setattr(store, "_replay", lambda *args, **kwargs: pytest.fail("replayed"))
+    for name in ("a.duckdb", 'it\'s "a".duckdb', "a"):
+        store.open_store(tmp_path / "über ' folder" / name).close()
+    store.open_in_memory().close()
+
+
+def test_without_a_baseline_the_migrations_are_run(
+    replayed: list[tuple[object, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is damaged, or that can be kept nowhere, is no obstacle."""
+    damaged = tmp_path / "schema.duckdb"
+    damaged.write_bytes(b"no database")
+    for found in (damaged, None):
+        monkeypatch.setattr(store, "baseline", lambda found=found: found)
+        with store.open_in_memory() as connection:
+            assert catalogue(connection) == replayed
+
+
+def test_a_baseline_is_kept_where_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the package, else in the user's cache, else nowhere; one of an older schema goes."""
+    made: list[Path] = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.write_text("x")
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    monkeypatch.setattr(prepared, "_folders", lambda: iter((first, second)))
+    assert prepared.file("s", "1", "db", make) == prepared.file("s", "1", "db", make) == first / "s-1.db"
+    assert len(made) == 1
+    assert prepared.file("s", "2", "db", make) == first / "s-2.db"
+    assert [path.name for path in first.iterdir()] == ["s-2.db"]
+    monkeypatch.setattr(prepared, "_folders", lambda: iter((tmp_path / "file" / "x", second)))
+    (tmp_path / "file").write_text("not a folder")
+    assert prepared.file("s", "2", "db", make) == second / "s-2.db"
+    monkeypatch.setattr(prepared, "_folders", lambda: iter((tmp_path / "file" / "x",)))
+    assert prepared.file("s", "2", "db", make) is None
 
 
 # --- migrations -------------------------------------------------------------------------------------------------------
