@@ -116,24 +116,28 @@ class _Tables:
     told: dict[str, list[int]]
 
 
-_KNOWN_TABLES: dict[str, _Tables] = {}
+# Of the rulebooks that were used last; a book is known by itself, for one may be made of another with its hash.
+_KNOWN_TABLES: list[tuple[Rulebook, _Tables]] = []
 
 
 def _tables(book: Rulebook) -> _Tables:
     """Made once for each rulebook of a process."""
-    if book.hash not in _KNOWN_TABLES:
-        _KNOWN_TABLES[book.hash] = _Tables(
-            needles=[*book.literals, *(text.lower() for text in WRAPPINGS)],
-            literals=list(book.literals),
-            waiting=pl.DataFrame(book.waiting, schema={"literal": pl.String, "rule_no": pl.UInt32}),
-            verdicts=pl.DataFrame(book.columns).cast({"confidence": CONFIDENCE}),
-            noise=frozenset(number for number, rule in enumerate(book.rules) if rule.family == NOISE),
-            told={
-                fact.name: [no for no in book.capturing if not fact.groups.keys().isdisjoint(book.rules[no].groups)]
-                for fact in facts.book()
-            },
-        )
-    return _KNOWN_TABLES[book.hash]
+    for known, tables in _KNOWN_TABLES:
+        if known is book:
+            return tables
+    made = _Tables(
+        needles=[*book.literals, *(text.lower() for text in WRAPPINGS)],
+        literals=list(book.literals),
+        waiting=pl.DataFrame(book.waiting, schema={"literal": pl.String, "rule_no": pl.UInt32}),
+        verdicts=pl.DataFrame(book.columns).cast({"confidence": CONFIDENCE}),
+        noise=frozenset(number for number, rule in enumerate(book.rules) if rule.family == NOISE),
+        told={
+            fact.name: [no for no in book.capturing if not fact.groups.keys().isdisjoint(book.rules[no].groups)]
+            for fact in facts.book()
+        },
+    )
+    _KNOWN_TABLES[:] = [(book, made), *_KNOWN_TABLES[:3]]
+    return made
 
 
 def _name(texts: pl.Series, *, book: Rulebook) -> pl.DataFrame:
@@ -219,7 +223,8 @@ def _waiting(haystacks: pl.Series, *, book: Rulebook) -> dict[int, pl.Series]:
     pairs = texts.select("id", literal=held).explode("literal").filter(literal.is_not_null())
     pairs = pairs.select("id", literal.str.to_lowercase()).unique()
     pairs = pairs.join(tables.waiting, on="literal").select("id", "rule_no").unique().sort("rule_no", "id")
-    return dict(pairs.group_by("rule_no", maintain_order=True).agg("id").iter_rows())
+    groups = pairs.group_by("rule_no", maintain_order=True).agg("id")
+    return dict(zip(groups["rule_no"], groups["id"], strict=True))
 
 
 def _holds(haystacks: pl.Expr, *, rule: Rule) -> pl.Expr:

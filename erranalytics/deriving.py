@@ -51,7 +51,7 @@ _ONLY_WITH = {
 
 
 # What runs and incidents are made of, for who asks for nothing else.
-OF_RUNS = ("005_template_kinds.sql", "010_sessions.sql")
+OF_RUNS = ("010_sessions.sql",)
 OF_INCIDENTS = ("030_problems.sql", "032_faults.sql", "034_folds.sql", "036_incidents.sql")
 
 
@@ -106,14 +106,7 @@ def derive(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""
     )
-    if steps is None:
-        (_, kinds), *later = _steps()
-        connection.execute(kinds)
-        work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
-        steps = [name for name, _ in later if work.issuperset(_ONLY_WITH.get(name, "").split())]
-    for name, sql in _steps():
-        if name in steps:
-            connection.execute(sql)
+    _run_steps(connection, steps)
     if has_calls:
         linking.link(connection, touched=touched)
     if has_gateway:
@@ -125,6 +118,21 @@ def derive(
     if since_id == 0 or has_learnt:
         anew = resources.files("erranalytics") / "reconcile" / "040_templates.sql"
         connection.execute(anew.read_text(encoding="utf-8"))
+
+
+def _run_steps(connection: duckdb.DuckDBPyConnection, wanted: Collection[str] | None) -> None:
+    """Run the steps that are wanted or, when none is named, those that have something to do."""
+    (_, vagueness), (_, kinds), *others = _steps()
+    connection.execute(vagueness)
+    if wanted is None:
+        connection.execute(kinds)
+        work = {str(one) for (one,) in connection.execute(_WORK).fetchall()}
+        wanted = [name for name, _ in others if work.issuperset(_ONLY_WITH.get(name, "").split())]
+    elif not set(wanted).isdisjoint(OF_RUNS):
+        connection.execute(kinds)
+    for name, sql in others:
+        if name in wanted:
+            connection.execute(sql)
 
 
 def _since(connection: duckdb.DuckDBPyConnection, touched: int) -> None:

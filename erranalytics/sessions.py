@@ -34,21 +34,10 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     Returns:
         A series ``session`` (Int32) of the same height, and the state behind the last event.
     """
-    none = pl.Series("session", [state.current], dtype=pl.Int32).new_from_index(0, events.height)
-    if not may_hold(events["message"], ("server config", "Listening on ", "Error: listen tcp ")):
-        return none, state
-    message = pl.col("message")
-    kind = (
-        pl.when(message == "server config")
-        .then(pl.lit("config"))
-        .when(message.str.starts_with("Listening on ") & message.str.contains("(version", literal=True))
-        .then(pl.lit("listen"))
-        .when(message.str.starts_with("Error: listen tcp "))
-        .then(pl.lit("abort"))
-    )
-    marks = events.select(kind=kind).with_row_index("row").filter(pl.col("kind").is_not_null())
+    marks = _marks(events["message"])
     if marks.is_empty():
-        return none, state
+        same = pl.Series("session", [state.current], dtype=pl.Int32).new_from_index(0, events.height)
+        return same, state
     before = pl.col("kind").shift(fill_value="config" if state.has_config else "listen")
     is_start = (pl.col("kind") == "config") | ((pl.col("kind") == "listen") & (before != "config"))
     marks = marks.with_columns(is_start=is_start, is_abort=pl.col("kind") == "abort")
@@ -75,3 +64,19 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
         newest=state.newest + int(marks["is_start"].sum()),
         has_config=marks["kind"][-1] == "config",
     )
+
+
+def _marks(messages: pl.Series) -> pl.DataFrame:
+    """``row`` and ``kind`` of the messages that tell of the start of a server, or that it ended at once."""
+    message = pl.col("message")
+    kind = (
+        pl.when(message == "server config")
+        .then(pl.lit("config"))
+        .when(message.str.starts_with("Listening on ") & message.str.contains("(version", literal=True))
+        .then(pl.lit("listen"))
+        .when(message.str.starts_with("Error: listen tcp "))
+        .then(pl.lit("abort"))
+    )
+    if not may_hold(messages, ("server config", "Listening on ", "Error: listen tcp ")):
+        return pl.DataFrame(schema={"row": pl.UInt32, "kind": pl.String})
+    return messages.to_frame("message").select(kind=kind).with_row_index("row").filter(pl.col("kind").is_not_null())

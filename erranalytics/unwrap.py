@@ -74,7 +74,7 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
         current=pl.col("text").str.strip_chars_end().str.head(LONGEST_CHARS),
         is_broken=pl.col("text").str.strip_chars_end().str.contains(_BROKEN_JSON),
     )
-    # The texts that a step made of another, and the step; readings without a step are the text itself.
+    # The texts that were made of others, and the step that did it where it is told.
     readings: list[pl.DataFrame] = []
     current = start.get_column("current")
     # Joined lines are read first: what they yield is better than what a torn line yields.
@@ -83,6 +83,24 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
         joined = pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " ")
         readings += [broken.with_columns(joined, step=_NO_STEP), broken.with_columns(step=_NO_STEP)]
         current = current.scatter(readings[0].get_column("row"), readings[0].get_column("text"))
+    current = _stepped(current, readings)
+    inner = current.rename("inner").to_frame().select(pl.col("inner").str.strip_chars())
+    if not readings:
+        nothing = pl.Series("wrapping", [None], dtype=pl.List(pl.String)).new_from_index(0, len(texts))
+        return inner.select(whole.get_column("text").alias("haystack"), "inner", nothing)
+    taken = pl.col("step").drop_nulls().unique(maintain_order=True)
+    found = (
+        pl.concat([whole.with_columns(step=_NO_STEP), *readings])
+        .group_by("row")
+        .agg(pl.col("text").unique(maintain_order=True).str.join("\n"), taken.alias("wrapping"))
+        .sort("row")
+    )
+    wrapping = pl.when(pl.col("wrapping").list.len() > 0).then("wrapping")
+    return found.select(pl.col("text").alias("haystack"), inner.get_column("inner"), wrapping)
+
+
+def _stepped(current: pl.Series, readings: list[pl.DataFrame]) -> pl.Series:
+    """The texts after all steps; what each step made new is added to the readings."""
     held, version = set(standing(current, _needs())), 0
     # A step that found nothing need not look at the same texts again.
     tried: dict[int, int] = {}
@@ -102,19 +120,7 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
             version += 1
         if current.equals(before):
             break
-    inner = current.rename("inner").to_frame().select(pl.col("inner").str.strip_chars())
-    if not readings:
-        nothing = pl.Series("wrapping", [None], dtype=pl.List(pl.String)).new_from_index(0, len(texts))
-        return inner.select(whole.get_column("text").alias("haystack"), "inner", nothing)
-    taken = pl.col("step").drop_nulls().unique(maintain_order=True)
-    found = (
-        pl.concat([whole.with_columns(step=_NO_STEP), *readings])
-        .group_by("row")
-        .agg(pl.col("text").unique(maintain_order=True).str.join("\n"), taken.alias("wrapping"))
-        .sort("row")
-    )
-    wrapping = pl.when(pl.col("wrapping").list.len() > 0).then("wrapping")
-    return found.select(pl.col("text").alias("haystack"), inner.get_column("inner"), wrapping)
+    return current
 
 
 _NO_STEP = pl.lit(None, dtype=pl.String)

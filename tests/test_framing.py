@@ -108,7 +108,7 @@ GLUED = [
     f'{SLOG} error="{CURL}"',
     f"...{SLOG}",
     f"[GIN] 2026/01/01 {CURL}",
-    CURL + "  ",
+    "{}HTTP/1.1 200  ",
 ]
 
 
