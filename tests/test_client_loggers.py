@@ -18,6 +18,8 @@ from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 import erranalytics as ea
 from erranalytics import framing, store
 
+pytestmark = pytest.mark.slow
+
 TRUTH: dict[str, list[dict[str, Any]]] = json.loads((CLIENTS / "loggers-truth.json").read_text(encoding="utf-8"))
 LOGS = sorted(TRUTH)
 PROGRAMS = [name for name in LOGS if not name.startswith("curl-")]

@@ -30,6 +30,8 @@ from support.wire.server import BEHAVIOURS, GAP_S, SLOW_S, WireServer
 from erranalytics import callrecords
 from erranalytics.client import Recorder, record, wrap
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "support" / "wire" / "matrix.json"
 PAGE = ROOT / "docs" / "client-matrix.md"

@@ -127,6 +127,7 @@ KINDS = (
 ANY_LINE = st.builds(printed, MOMENTS, st.sampled_from(KINDS), st.sampled_from([0, 3600, 7200, 28800, -18000, 20700]))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(ANY_LINE, min_size=2, max_size=12), st.data())
 def test_any_cut_gives_the_same_times(lines: list[Line], data: st.DataObject) -> None:

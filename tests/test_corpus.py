@@ -18,6 +18,8 @@ from support.once import Once
 import erranalytics as ea
 from erranalytics import store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def corpus_db(shared: Path, ingested: Once) -> Path:

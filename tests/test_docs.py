@@ -81,6 +81,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, **own, "ERRANALYTICS_DB": str(folder / "own.duckdb"), "NO_COLOR": "1", "COLUMNS": "80"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work(page: str, desk: dict[str, str]) -> None:
     """A reader who types them sees what the page shows."""

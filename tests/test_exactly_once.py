@@ -23,6 +23,8 @@ from erranalytics import lineformats, loads, rulebook, sources, store
 from erranalytics.classifying import Memo
 from erranalytics.loads import LoadResult, Options
 
+pytestmark = pytest.mark.slow
+
 FORMATS, RULES, MEMO = lineformats.load(), rulebook.load(), Memo()
 DATA = Path(__file__).resolve().parent / "data" / "once"
 CAPTURES = {path.stem: path.read_bytes() for path in sorted(DATA.glob("*.log"))}

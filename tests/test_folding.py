@@ -98,6 +98,7 @@ def test_a_crash_takes_ten_requests_with_it(name: str, tmp_path: Path) -> None:
     assert told == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRASHES)
 def test_a_crash_that_is_read_piece_by_piece(name: str, tmp_path: Path) -> None:
     """Wherever the file ended when it was read, the incident is that of the whole."""
@@ -209,6 +210,7 @@ def test_a_restart_loop_is_one_incident(name: str, tmp_path: Path) -> None:
     assert ingested(tmp_path, [make(7, error)]).execute(COUNTS).fetchall() == [expected]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_restart_loop_that_is_read_while_it_lasts(name: str, tmp_path: Path) -> None:
     """The next start joins the incident that an earlier load stored."""

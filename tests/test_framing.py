@@ -193,6 +193,7 @@ def test_line_by_line_is_all_at_once() -> None:
 POOL = [SLOG, GIN, "", "  indented", "panic: unable to load model", "something unheard of", "goroutine 85 [running]:", FOLDS["metadata"][0], FOLDS["metadata"][1], *FOLDS["cuda block"]]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     lines=st.lists(st.tuples(st.sampled_from(POOL), st.integers(1, 12)), min_size=1, max_size=12),

@@ -133,6 +133,7 @@ def test_requests_of_both_sides_count_once(folder: Path, tmp_path: Path, togethe
     alone.close()
 
 
+@pytest.mark.slow
 def test_the_order_of_the_logs_changes_nothing(folder: Path, tmp_path: Path) -> None:
     """What each request and failure is does not depend on which log came first."""
     found = []
@@ -174,6 +175,7 @@ def test_calls_of_clients_are_the_same_failures(shared: Path, folder: Path, tmp_
     assert rows(db, sql) == [{"n": 11}]
 
 
+@pytest.mark.slow
 def test_logs_that_grow_tell_the_same(folder: Path, tmp_path: Path, together: duckdb.DuckDBPyConnection) -> None:
     """Read while they are written, each in two parts, they give what they give at once."""
     whole = {"server.log": gzip.decompress((folder / SERVER).read_bytes())}

@@ -18,7 +18,7 @@ from support.content import digests
 from erranalytics import store
 from erranalytics.errors import StoreError
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")]
 
 ROOT = Path(__file__).resolve().parent.parent
 Digests = dict[str, tuple[int, str]]

@@ -94,6 +94,7 @@ REQUEST = st.fixed_dictionaries(
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @FEW
 @given(
     st.lists(REQUEST, min_size=1, max_size=12, unique_by=lambda one: one["end_ms"]),
@@ -118,6 +119,7 @@ def test_links_are_one_to_one_and_do_not_depend_on_the_order(
     assert len({record for record, *_ in first}) == len(first)
 
 
+@pytest.mark.slow
 @FEW
 @given(
     st.lists(REQUEST, min_size=1, max_size=10, unique_by=lambda one: one["end_ms"]),

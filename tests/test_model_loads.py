@@ -307,6 +307,7 @@ def told(connection: duckdb.DuckDBPyConnection) -> list[list[Any]]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_log_that_grows_tells_the_same(tmp_path: Path) -> None:
     """In one piece, or a few lines at a time: the same loads, readings and models."""
     again = ENGINE.split("\n", 1)[1].replace("10:00:", "10:01:")

@@ -16,6 +16,8 @@ import pytest
 import erranalytics as ea
 from erranalytics.errors import StoreError
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 NEEDED = "needs the extra notebook: pip install -e '.[notebook]'"

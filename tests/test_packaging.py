@@ -13,6 +13,8 @@ import pytest
 
 from erranalytics import rulebook
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOWEST = ROOT / "tests" / "compat" / "lowest.txt"

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import content
 
 from erranalytics import lineformats, loads, rulebook, sources, store
 from erranalytics.classifying import Memo
+
+pytestmark = pytest.mark.slow
 
 FORMATS, RULES = lineformats.load(), rulebook.load()
 PIECES = [

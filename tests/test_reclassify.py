@@ -15,6 +15,8 @@ import erranalytics as ea
 from erranalytics import lineformats, loads, pipeline, reclassifying, rulebook, sources, store, texts
 from erranalytics.rulebook import Rulebook
 
+pytestmark = pytest.mark.slow
+
 FORMATS, RULES = lineformats.load(), rulebook.load()
 ERRORS = "select code, severity, confidence, rule, captures, event_id from errors order by event_id"
 RULE = """

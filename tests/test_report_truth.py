@@ -783,6 +783,7 @@ def written(result: reports.Result, form: str, width: int | None = None) -> byte
     return out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_report_survives_any_store_in_any_form(name: str, stores: Stores) -> None:
     """No character that steers a terminal, nothing a browser would run, no cell that breaks out of its row."""

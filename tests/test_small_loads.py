@@ -54,6 +54,7 @@ def test_one_call_gives_what_many_give(tmp_path: Path, derived: list[range]) -> 
     assert len(derived) == 1 + len(paths)
 
 
+@pytest.mark.slow
 def test_what_repeats_or_continues_is_stored_by_itself(tmp_path: Path, derived: list[range]) -> None:
     """Copies, pieces of one log, a piece that grows a known one, and a log that has records of two others."""
     lines = SERVER[0].read_text(encoding="utf-8").splitlines(keepends=True)

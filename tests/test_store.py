@@ -200,7 +200,12 @@ def columns(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, l
     return found
 
 
-@pytest.fixture(params=[number for number, _ in store.migrations()[:-1]])
+OLDER = [number for number, _ in store.migrations()[:-1]]
+# The oldest and the newest of them are read in every run.
+SLOW = {number: [pytest.mark.slow] for number in OLDER[1:-1]}
+
+
+@pytest.fixture(params=[pytest.param(number, marks=SLOW.get(number, ())) for number in OLDER])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """A store of an earlier schema with the rows that it could hold of half a log, and the log."""
     log, new, path = tmp_path / "server.log", tmp_path / "new.duckdb", tmp_path / "old.duckdb"

@@ -81,6 +81,7 @@ def prove(texts: Iterable[str], folder: Path) -> None:
             (folder / f"{name}.toml").unlink()
 
 
+@pytest.mark.slow
 def test_drafts_prove_themselves(tmp_path: Path) -> None:
     """Lines with quotes, escapes, masks, several lines, colours and the signs of patterns."""
     assert [text for text in UNKNOWN if suggest(text, book=BOOK).known] == []
@@ -109,6 +110,7 @@ def _is_refused(text: str) -> bool:
 PATIENT = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @PATIENT
 @given(texts=st.lists(TEXTS, min_size=8, max_size=16))
 def test_any_text_gives_a_draft_that_proves_itself(texts: list[str], tmp_path: Path) -> None:
@@ -118,6 +120,7 @@ def test_any_text_gives_a_draft_that_proves_itself(texts: list[str], tmp_path: P
     prove([text for text in texts if text not in empty], tmp_path)
 
 
+@pytest.mark.slow
 @PATIENT
 @given(data=st.data())
 def test_lines_like_those_of_the_rulebook_give_drafts(data: st.DataObject, tmp_path: Path) -> None:

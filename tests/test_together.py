@@ -13,6 +13,8 @@ from support.content import content, difference, ledger
 import erranalytics as ea
 from erranalytics import store
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = [ROOT / "tests" / "data" / "once" / name for name in ("restarts.log", "era3.log")]
 HOLDER = """

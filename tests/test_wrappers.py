@@ -384,6 +384,7 @@ MIXED = "\n".join(
 WHOLE = unwrap(MIXED)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(st.sets(st.integers(1, MIXED.count("\n")), max_size=5))
 def test_where_the_input_is_cut_does_not_matter(cuts: set[int]) -> None:

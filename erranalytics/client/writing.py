@@ -64,7 +64,8 @@ class Lines:
 
     def _open(self, coming: int) -> None:
         """Have the file open that bears the name now, with room for what is coming."""
-        for _ in range(3):
+        # Others may begin the next file between any two of these steps, several times in a row.
+        for _ in range(50):
             if self._descriptor < 0:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)

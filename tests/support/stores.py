@@ -9,10 +9,9 @@ from typing import Any
 
 import duckdb
 
-from erranalytics import reports
+from erranalytics import reports, store
 
 ROOT = Path(__file__).resolve().parents[2]
-MIGRATIONS = ROOT / "erranalytics" / "migrations"
 SAMPLES = ROOT / "sample_logs"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 START = NOW - timedelta(days=20)
@@ -40,8 +39,7 @@ Rows = list[dict[str, Any]]
 def empty_store() -> duckdb.DuckDBPyConnection:
     """A store in memory with all tables and no rows."""
     connection = duckdb.connect()
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        connection.execute(path.read_text(encoding="utf-8"))
+    store._migrate(connection, Path(":memory:"))
     return connection
 
 
