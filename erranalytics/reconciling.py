@@ -75,7 +75,7 @@ def near(connection: duckdb.DuckDBPyConnection, new: pl.DataFrame) -> set[int]:
     """The places of those of the ``spans`` that share time and host with a stored source, or with one before them."""
     found = store.select(
         connection,
-        """with new as (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
+        """with new as materialized (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
            others as (select -1 as place, first_ts, last_ts, hosts from sources union all select * from new)
            select distinct n.place from new as n inner join others as o
                on o.place < n.place and o.first_ts <= n.last_ts and o.last_ts >= n.first_ts

@@ -247,11 +247,12 @@ def write_sources(
     connection: duckdb.DuckDBPyConnection, entries: Sequence[tuple[Source, Batch, Begin]], options: Options
 ) -> None:
     """The rows of ``sources``: what was read and where to go on when it has grown."""
+    ids = ", ".join(str(begin.source_id) for *_, begin in entries)
     store.append(
         connection,
         "sources",
         pl.DataFrame([_source_row(*entry, options) for entry in entries], schema=_SOURCE_ROW, orient="row"),
-        sql="""
+        sql=f"""
             insert or replace into sources by name
             select i.* exclude (host, before_id), coalesce(i.host, e.host) as host,
                 e.hosts, e.unit, e.first_ts, e.last_ts,
@@ -260,7 +261,7 @@ def write_sources(
             left join (
                 select source_id, mode(host) as host, mode(unit) as unit, min(ts) as first_ts, max(ts) as last_ts,
                     list_sort(list(distinct host) filter (where host is not null)) as hosts
-                from events where source_id in (select source_id from incoming) group by source_id
+                from events where source_id in ({ids}) group by source_id
             ) as e on e.source_id = i.source_id
             left join sources as known on known.source_id = i.source_id
             left join sources as before on before.source_id = i.before_id

@@ -264,7 +264,7 @@ class _Stream:
 def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame, *, sql: str | None = None) -> int:
     """Append a frame to a table by column name; columns the frame lacks become NULL. Returns the row count.
 
-    ``sql`` is another statement that writes the rows of the frame, which it finds as ``incoming``.
+    ``sql`` is another statement that writes the rows of the frame, which it finds as ``incoming``, once.
     """
     if frame.height:
         stream = _Stream(frame)
@@ -276,7 +276,7 @@ def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFram
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str, frame: pl.DataFrame) -> list[tuple[Any, ...]]:
-    """The rows of a query that finds a frame as ``incoming``."""
+    """The rows of a query that finds a frame as ``incoming``, once."""
     stream = _Stream(frame)
     connection.register("incoming", stream)
     found = connection.execute(sql).fetchall()
