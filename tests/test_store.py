@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -119,11 +118,12 @@ def catalogue(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]
 
 
 @pytest.fixture
-def replayed() -> Iterator[list[tuple[object, ...]]]:
-    """The schema that the migrations make, one after the other."""
-    with duckdb.connect() as connection:
+def replayed(tmp_path: Path) -> list[tuple[object, ...]]:
+    """The schema that the migrations make, one after the other, as it is read from a file."""
+    with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
         store._replay(connection, after=0)
-        yield catalogue(connection)
+    with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
+        return catalogue(connection)
 
 
 def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ...]], tmp_path: Path) -> None:
@@ -152,9 +152,10 @@ def test_without_a_baseline_the_migrations_are_run(
     """One that is damaged, or that can be kept nowhere, is no obstacle."""
     damaged = tmp_path / "schema.duckdb"
     damaged.write_bytes(b"no database")
-    for found in (damaged, None):
+    for name, found in {"a.duckdb": damaged, "b.duckdb": None}.items():
         monkeypatch.setattr(store, "baseline", lambda found=found: found)
-        with store.open_in_memory() as connection:
+        store.open_store(tmp_path / name).close()
+        with duckdb.connect(str(tmp_path / name)) as connection:
             assert catalogue(connection) == replayed
 
 
