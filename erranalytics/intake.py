@@ -26,6 +26,8 @@ from erranalytics.sources import Source
 # Small sources are stored together; so much is lost at most when the program is killed.
 TOGETHER_BYTES = 4 << 20
 TOGETHER_COUNT = 100
+# What a source may be refused with.
+_REFUSALS = (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError)
 # How much text there is in an archive that does not tell its size, for progress only.
 USUAL_RATIO = 10
 
@@ -120,26 +122,31 @@ class Intake:
         )
 
     def _store_waiting(self) -> None:
-        """Store what waits; if that fails, one by one, so that a bad source does not take the others with it."""
+        """Store what waits, together; if that fails, one by one."""
         waiting, self._waiting = self._waiting, []
         smalls = [one for one, _ in waiting if isinstance(one, Small)]
         try:
             results = iter(loads.load_together(self.connection, smalls, self.options))
-        except (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError):
+        except _REFUSALS:
             if len(smalls) < 2:
                 raise
-            results = self._one_by_one(smalls)
+            self._one_by_one(waiting)
+            return
         for one, note in waiting:
             self._keep(next(results) if isinstance(one, Small) else one, note=note)
 
-    def _one_by_one(self, smalls: Sequence[Small]) -> Iterator[LoadResult]:
-        """Results of what can be stored; then the first fault is raised."""
+    def _one_by_one(self, waiting: Sequence[tuple[Small | LoadResult, str | None]]) -> None:
+        """Store what can be stored, so that a bad source does not take the others with it; then the fault is raised."""
         first: Exception | None = None
-        for small in smalls:
+        for one, note in waiting:
             try:
-                yield from loads.load_together(self.connection, [small], self.options)
-            except (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError) as fault:
+                (result,) = (
+                    loads.load_together(self.connection, [one], self.options) if isinstance(one, Small) else [one]
+                )
+            except _REFUSALS as fault:
                 first = first or fault
+            else:
+                self._keep(result, note=note)
         if first:
             raise first
 

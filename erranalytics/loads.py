@@ -137,11 +137,16 @@ def _append_all(
         appender.append([(begin, totals, batch)])
         options.on_bytes(batch.block.end - position)
         position, last = batch.block.end, batch
-    if appender.event_id > FEW_EVENTS:
-        connection.execute("reset threads")
+    _appended(connection, appender)
     totals.byte_count = last.block.size - begin.start
     options.on_bytes(last.block.size - position)
     return totals, last
+
+
+def _appended(connection: duckdb.DuckDBPyConnection, appender: Appender) -> None:
+    """What is derived next has both cores, where there is enough of it."""
+    if appender.event_id > FEW_EVENTS:
+        connection.execute("reset threads")
 
 
 def _reconciled(connection: duckdb.DuckDBPyConnection, begin: Begin) -> Reconciled:
@@ -251,6 +256,7 @@ def _store_together(
             elif reconciling.meets(connection, source_id=one.begin.source_id, load_id=one.begin.load_id):
                 raise _MeetsAnotherError(place)
     append()
+    _appended(connection, appender)
     results = dict(zip(done, _finish(connection, list(done.values()), options), strict=True)) if done else {}
     return [
         results.get(place) or nothing_new(small.source, None, note=small.batches[-1].block.note)
