@@ -13,6 +13,7 @@ import polars as pl
 
 from erranalytics import facts
 from erranalytics.literals import holders, standing, whole_of
+from erranalytics.patterns import may_fit
 from erranalytics.rulebook import NOISE, Rule, Rulebook
 from erranalytics.unwrap import unwrap
 
@@ -217,7 +218,11 @@ def _waiting(haystacks: pl.Series, *, book: Rulebook) -> dict[int, pl.Series]:
         for literal_of, ids in holders(haystacks, literals):
             for number in book.literals[literal_of]:
                 found.setdefault(number, set()).update(ids)
-        return {number: pl.Series(sorted(ids), dtype=pl.UInt32) for number, ids in sorted(found.items())}
+        return {
+            number: pl.Series(sorted(ids), dtype=pl.UInt32)
+            for number, ids in sorted(found.items())
+            if may_fit(book.rules[number].regex, [haystacks[place] for place in ids])
+        }
     texts = haystacks.to_frame("text").with_row_index("id")
     held = pl.col("text").str.extract_many(literals, ascii_case_insensitive=True, overlapping=True)
     pairs = texts.select("id", literal=held).explode("literal").filter(literal.is_not_null())

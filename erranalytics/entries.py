@@ -24,6 +24,8 @@ _STARTS = {
     _PRETTY: (sign := _BODY == "{", sign),
     _VERBOSE: (sign := _BODY.str.contains(" [s=", literal=True), sign & _BODY.str.contains(_VERBOSE.pattern)),
 }
+# The same as patterns.
+BEGINNINGS = ("^__CURSOR=", r"^\{$", r" \[s=")
 # Whether an entry of each layer may begin in some ROWS.
 SIGNS = [sign.any().alias(layer.name) for layer, (sign, _) in _STARTS.items()]
 

@@ -15,6 +15,7 @@ import polars as pl
 from erranalytics.literals import whole_of
 
 LONGEST_CHARS = 400
+FEW = 200
 
 # Name, pattern, and a sign that stands in each text that the pattern fits. The order matters: a digest holds numbers,
 # an address holds a port.
@@ -57,9 +58,9 @@ def fingerprint(templates: pl.Series) -> pl.Series:
     >>> fingerprint(pl.Series(["part <number> stalled"])).to_list()
     ['44a34a35a6824b12']
     """
-    distinct = templates.cast(pl.String).unique().drop_nulls()
     # Templates are few: the hash is computed once per distinct template, not per row.
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in distinct]
-    return templates.cast(pl.String).replace_strict(
-        distinct, pl.Series(digests, dtype=pl.String), default=None, return_dtype=pl.String
-    ).rename("fingerprint")  # fmt: skip
+    distinct = set(templates) - {None} if len(templates) <= FEW else templates.unique().drop_nulls()
+    digests = {text: hashlib.sha256(text.encode()).hexdigest()[:16] for text in distinct}
+    if len(templates) <= FEW:
+        return pl.Series("fingerprint", [digests.get(text) for text in templates], dtype=pl.String)
+    return templates.replace_strict(digests, default=None, return_dtype=pl.String).rename("fingerprint")

@@ -228,8 +228,9 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
 def _alone(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """``_mark_starts`` of one line, which has nothing to join."""
     loners = {item.name: item.alone for item in book.formats if item.alone}
-    form = pl.col("format").replace(loners)
-    return bodies.with_columns(format=form, is_start=pl.lit(value=True))
+    if bodies.height and bodies["format"][0] in loners:
+        bodies = bodies.with_columns(pl.col("format").replace(loners))
+    return bodies.with_columns(is_start=pl.lit(value=True))
 
 
 def _pair(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:

@@ -74,12 +74,20 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     parsed = records.select(_KEPT).hstack(parsed.drop("row"))
     timed, clock = clocks.set_time(parsed, clock)
     columns = {**{name: pl.col(name) for name in schema.EVENTS}, "message": _cut(pl.col("message"))}
-    return timed.select(column.cast(schema.EVENTS[name]) for name, column in columns.items()), clock
+    kinds = timed.schema
+    typed = (
+        column if kinds[name] == schema.EVENTS[name] else column.cast(schema.EVENTS[name])
+        for name, column in columns.items()
+    )
+    return timed.select(typed), clock
 
 
 def _column(part: pl.DataFrame, name: str) -> pl.Expr:
     """A column of ``_PARSED``; null where a family of formats does not have it."""
-    return pl.col(name).cast(_PARSED[name]) if name in part.columns else pl.lit(None, dtype=_PARSED[name]).alias(name)
+    kind = part.schema.get(name)
+    if kind is None:
+        return pl.lit(None, dtype=_PARSED[name]).alias(name)
+    return pl.col(name) if kind == _PARSED[name] else pl.col(name).cast(_PARSED[name])
 
 
 def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:

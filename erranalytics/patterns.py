@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from functools import cache
 
 import polars as pl
@@ -34,6 +35,8 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
         return None
     for one, other in _SAME.items():
         pattern = pattern.replace(one, other)
+    # Python wants all flags in one place.
+    pattern = re.sub(r"^\(\?m\)\(\?([isx]+)\)", r"(?m\1)", pattern)
     pattern = re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", pattern)
     try:
         with warnings.catch_warnings():
@@ -48,7 +51,15 @@ def is_plain(text: str) -> bool:
     return text.isascii() and text.replace("\t", " ").isprintable()
 
 
-def may_fit(pattern: str, texts: pl.Series) -> bool:
-    """Whether a pattern may fit one of some texts: a cheap look, which many texts or others than plain ones pass."""
+def may_fit(pattern: str, texts: Sequence[str | None] | pl.Series) -> bool:
+    """Whether a pattern may fit one of some texts: a cheap look, which many texts or others than plain ones pass.
+
+    Of a pattern whose ``^`` and ``$`` stand at the borders of lines a text may have several.
+    """
     kept = compiled(pattern) if len(texts) <= FEW else None
-    return kept is None or any(text is None or not is_plain(text) or kept.search(text) for text in texts)
+    if kept is None:
+        return True
+    lines = pattern.startswith("(?m)")
+    return any(
+        text is None or not is_plain(text.replace("\n", " ") if lines else text) or kept.search(text) for text in texts
+    )

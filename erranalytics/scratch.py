@@ -103,7 +103,7 @@ class _Text:
     @property
     def problem_count(self) -> int:
         """How many of the events are problems."""
-        return int(self.events["severity"].is_in(recorded.PROBLEMS).sum())
+        return sum(severity in recorded.PROBLEMS for severity in self.events["severity"])
 
     def told(self) -> pl.DataFrame:
         """The fields ``classify`` writes, where at most one event is a problem."""

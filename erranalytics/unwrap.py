@@ -13,6 +13,7 @@ import polars as pl
 
 from erranalytics import datafiles
 from erranalytics.literals import standing
+from erranalytics.patterns import may_fit
 
 ROUNDS = 3
 # A dump of goroutines has its reason at the top; the wrapping of an error is never this long.
@@ -111,6 +112,8 @@ def _stepped(current: pl.Series, readings: list[pl.DataFrame]) -> pl.Series:
             if held.isdisjoint(step.needs) or tried.get(number) == version:
                 continue
             tried[number] = version
+            if not may_fit(step.pattern, current):
+                continue
             changed = _changed(current, step)
             if changed.is_empty():
                 continue

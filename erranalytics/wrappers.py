@@ -16,7 +16,8 @@ from erranalytics import console, entries, schema
 from erranalytics.console import Console
 from erranalytics.layers import CONSOLE, LAYERS, Clock
 from erranalytics.objects import LOST_MESSAGE
-from erranalytics.peeling import MAY_PEEL, PROOFS, peel, peel_at_once
+from erranalytics.patterns import may_fit
+from erranalytics.peeling import GATE, MAY_PEEL, PROOFS, peel, peel_at_once
 from erranalytics.pieces import ANSI, ROWS, as_rows
 
 __all__ = ["CLOCKS", "LOST_MESSAGE", "PLAIN", "WrapState", "detect", "evidence", "names", "unwrap"]
@@ -120,6 +121,8 @@ def _unwrap(lines: pl.DataFrame, state: WrapState, *, is_last: bool) -> tuple[pl
 
 def _may_carry(rows: pl.DataFrame) -> bool:
     """Whether anything may stand around some of the ROWS; of most files nothing does, and a cheap look tells."""
+    if not any(may_fit(pattern, rows["body"]) for pattern in (*entries.BEGINNINGS, CONSOLE.pattern, GATE)):
+        return False
     return any(rows.select(*entries.SIGNS, console.SIGN, MAY_PEEL).row(0))
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erranalytics import lineformats, patterns
+from erranalytics import lineformats, patterns, rulebook, unwrap
 from erranalytics.layers import LAYERS
 from erranalytics.lineformats import FormatBook
 
-BOOK = lineformats.load()
+BOOK, RULES = lineformats.load(), rulebook.load()
 WORDS = sorted({word for item in BOOK.formats for one in item.sample for word in one.line.split()} - {""})
 UNITS = (None, "ollama", "kernel", "systemd", "python3")
 
@@ -59,6 +59,17 @@ def test_real_lines_are_recognised_alike(unit: str | None, shared: object) -> No
         found += [line[:2000] for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[::5]]
     assert len(found) > 20_000
     assert_same(found, unit=unit)
+
+
+def test_what_a_rule_or_a_step_fits_is_let_through() -> None:
+    """No example of any rule, and nothing near it, is kept from a pattern that fits it; most patterns are kept."""
+    examples = [one.line for rule in RULES.rules for one in (*rule.example, *rule.counterexample)]
+    texts = pl.Series("text", [*examples, *(f"first\n{line}\nlast" for line in examples[::7])])
+    tried = [*(rule.regex for rule in RULES.rules), *(step.pattern for step in unwrap.steps())]
+    for pattern in tried:
+        fitting = texts.filter(texts.str.contains(pattern))
+        assert [text for text in fitting if not patterns.may_fit(pattern, [text])] == []
+    assert sum(patterns.compiled(pattern) is not None for pattern in tried) > 0.95 * len(tried)
 
 
 LINES = st.lists(st.sampled_from(WORDS) | st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"])))
