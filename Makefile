@@ -23,6 +23,7 @@ $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
 	@$(BIN)/python -m compileall -q erranalytics
+	@$(BIN)/python -c 'from erranalytics import store; store.baseline()'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.content import digests
+from support.stores import SAMPLES
 
 from erranalytics import store
 from erranalytics.errors import StoreError
@@ -143,3 +144,21 @@ def test_a_fresh_store_each_time(disturbed: Scene, tmp_path: Path) -> None:
         kill_after(disturbed.log, db, moment)
         run(disturbed.log, db)
         assert held(db) == disturbed.after, f"killed after {moment:.3f} s of {disturbed.whole:.3f} s"
+
+
+def test_a_folder_of_small_logs(tmp_path: Path) -> None:
+    """Logs that are stored together are there together or not at all, whenever the program is killed."""
+    folder, after, db = tmp_path / "logs", tmp_path / "after.duckdb", tmp_path / "again.duckdb"
+    folder.mkdir()
+    for name in ("oom-0.24.0.log", "queue-0.24.0.log", "cloud-0.24.0.log", "trace-0.24.0.log"):
+        shutil.copy(SAMPLES / "server" / name, folder)
+    whole = run(folder, after)
+    wanted = held(after)
+    assert wanted is not None
+    assert wanted["loads"][0] == 4
+    for moment in moments(8, whole):
+        kill_after(folder, db, moment)
+        found = held(db)
+        assert found in (None, wanted) or (found is not None and found["loads"][0] == found["events"][0] == 0)
+    run(folder, db)
+    assert held(db) == wanted
