@@ -77,7 +77,7 @@ def rules() -> Iterator[dict[str, Any]]:
 
 def format_files() -> list[str]:
     """What the form of the line formats is made of."""
-    return [*_READERS, "formatfiles.py", "formats/order.txt", *prepared.listed("formats")]
+    return [*_READERS, "lineformats.py", "formatfiles.py", "formats/order.txt", *prepared.listed("formats")]
 
 
 def formats(test: Test | None = None) -> dict[str, Any]:

@@ -5,9 +5,10 @@ Only imported when these files are read.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from erranalytics import schema
 
@@ -16,46 +17,18 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Sample(_Table):
-    line: str
-    expect: dict[str, str] = Field(default_factory=dict)
-    noise: bool = False
-
-
-class _Behind(_Table):
-    pattern: str
-    says: str
-
-
-class LineFormat(_Table):
-    """A file of ``formats/``; what its keys mean is told by ``lineformats.LineFormat``."""
-
-    name: str
-    title: str
-    owner: Literal["ollama", "runner", "system", "client", "gateway", "foreign"]
-    pattern: str
-    starts: tuple[str, ...] = ()
-    contains: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-    anywhere: str | None = None
-    noise: str | None = None
-    guard: str | None = None
-    keeps: tuple[str, ...] = ()
-    opens: bool = False
-    absorbs: bool = False
-    gathers: bool = False
-    reaches: str | None = None
-    continues: tuple[str, ...] = ()
-    turns: bool = False
-    alone: str | None = None
-    hides: str | None = None
-    behind: tuple[_Behind, ...] = ()
-    bare: bool = False
-    second: str | None = None
-    calls: bool = False
-    reads: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    references: tuple[str, ...] = Field(min_length=1)
-    sample: tuple[_Sample, ...] = Field(min_length=1)
+def keys_of(kind: type[Any], *, filled: tuple[str, ...]) -> type[BaseModel]:
+    """What tests a file whose keys are the fields of a dataclass; the lists ``filled`` must hold something."""
+    types = get_type_hints(kind)
+    keys: dict[str, Any] = {}
+    for one in fields(kind):
+        rule = Field(min_length=1) if one.name in filled else Field()
+        if one.default is not MISSING:
+            rule = Field(default=one.default)
+        elif one.default_factory is not MISSING:
+            rule = Field(default_factory=one.default_factory)
+        keys[one.name] = (types[one.name], rule)
+    return create_model(kind.__name__, __base__=_Table, **keys)
 
 
 class _Expected(_Table):

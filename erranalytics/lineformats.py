@@ -305,7 +305,8 @@ def read() -> FormatBook:
 def _tested() -> dict[str, Any]:
     from erranalytics import formatfiles
 
-    return datafiles.formats(formatfiles.LineFormat.model_validate)
+    keys = formatfiles.keys_of(LineFormat, filled=("references", "sample"))
+    return datafiles.formats(keys.model_validate)
 
 
 def _book(values: Mapping[str, Any]) -> FormatBook:

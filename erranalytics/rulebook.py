@@ -210,7 +210,7 @@ def read(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
     """``load``, from the files themselves: the shipped ones, too, are read and tested again."""
     from erranalytics import rulefiles
 
-    causes = [Cause(**row) for row in rulefiles.taxonomy()]
+    causes = [Cause(**row) for row in rulefiles.taxonomy(Cause)]
     return _tested([*map(Path, extra_dirs), RULES], causes=causes, declared=datafiles.families())
 
 

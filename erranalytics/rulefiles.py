@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from erranalytics import datafiles
@@ -28,23 +28,6 @@ _UNSUPPORTED = re.compile(r"\(\?(?:[=!>]|<[=!])|(?<!\\)(?:\\\\)*\\[1-9]")
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class _Cause(_Table):
-    code: str
-    slug: str
-    category: str
-    title: str
-    severity: Severity
-    layer: str
-    phase: str
-    side: str
-    retry: str
-    error_class: str
-    typical_status: str
-    remedy: str
-    see: str
-    aliases: tuple[str, ...]
 
 
 class _Example(_Table):
@@ -121,10 +104,11 @@ class _Rule(_Table):
         return value
 
 
-def taxonomy() -> Iterator[dict[str, Any]]:
-    """The values of the causes, in the order of the taxonomy."""
+def taxonomy(kind: type[Any]) -> Iterator[dict[str, Any]]:
+    """The values of the causes, in the order of the taxonomy; each fits the dataclass ``kind``."""
+    test = TypeAdapter(kind)
     for row in datafiles.taxonomy():
-        _Cause.model_validate(row)
+        test.validate_python(row)
         yield row
 
 
