@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from erranalytics.callrecords import OUTCOMES, STATUS_SOURCES, CallRecord, read
+from erranalytics.calls.record import OUTCOMES, STATUS_SOURCES, CallRecord, read
 
 EXAMPLES = Path(__file__).resolve().parent / "data" / "call-examples.jsonl"
 SCHEMA_PAGE = "call-record.schema.json"

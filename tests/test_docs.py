@@ -121,9 +121,9 @@ def test_pages_name_every_rule_report_format_and_command() -> None:
     """A generated page leaves nothing out."""
     made = docs.pages()
     assert made["reports.md"].count("\n## ") == len(list((ROOT / "queries").glob("*.sql")))
-    order = (ROOT / "erranalytics" / "formats" / "order.txt").read_text("utf-8").split()
+    order = (ROOT / "erranalytics" / "parsing" / "formats" / "order.txt").read_text("utf-8").split()
     assert made["formats.md"].count("\n### ") == len(order)
-    rules = list((ROOT / "erranalytics" / "rules").glob("*/*.toml"))
+    rules = list((ROOT / "erranalytics" / "classification" / "rules").glob("*/*.toml"))
     assert made["rules.md"].count("\n- Rule ") == len(rules)
     assert "erranalytics rules check" in made["cli.md"]
 
