@@ -82,7 +82,7 @@ class Seconds:
 
 def made(folder: Path, events: int) -> Path:
     """The store, made when it is not there yet; its name tells the schema and how it is made, and older ones go."""
-    text = "".join([*map(inspect.getsource, (generate, quiet_day, multiply)), *(sql for _, sql in store.migrations())])
+    text = "".join([*map(inspect.getsource, (generate, quiet_day, multiply)), store.schema_digest()])
     path = folder / f"reports-{events}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.duckdb"
     if path.exists():
         return path

@@ -90,6 +90,8 @@ def test_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     connection.close()
 
 
+ROOT = Path(__file__).resolve().parent.parent
+
 # --- the baseline of a new store ---------------------------------------------------------------------------------------
 
 # All that a schema says: tables with types and keys, views and macros as they were written, and every comment.
@@ -112,9 +114,12 @@ CATALOGUE = """
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
-    """The schema of a store, and what its ``meta`` says."""
+    """The schema of a store, and the rows that a new store has."""
     meta = connection.execute("select 'meta', key, null, value, null from meta order by key").fetchall()
-    return [*connection.execute(CATALOGUE).fetchall(), *meta]
+    defaults = connection.execute(
+        "select 'default', d::varchar, null, null, null from setting_defaults as d order by all"
+    )
+    return [*meta, *defaults.fetchall(), *connection.execute(CATALOGUE).fetchall()]
 
 
 @pytest.fixture
@@ -122,12 +127,13 @@ def replayed(tmp_path: Path) -> list[tuple[object, ...]]:
     """The schema that the migrations make, one after the other, as it is read from a file."""
     with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
         store._replay(connection, after=0)
+        store._replace_views(connection)
     with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
         return catalogue(connection)
 
 
 def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ...]], tmp_path: Path) -> None:
-    """Tables, columns, comments, keys, views and macros, in a file and in memory; there is something of each."""
+    """``schema.sql`` has their tables, columns, comments and keys, and no migration leaves a view that ``views/`` lacks."""
     for connection in (store.open_store(tmp_path / "a.duckdb"), store.open_in_memory()):
         assert catalogue(connection) == replayed
         connection.close()
@@ -137,19 +143,20 @@ def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ..
     assert sum(row[4] is not None for row in replayed) > 350
 
 
-def test_a_new_store_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the baseline is there no migration is run, for no path and no name of a file."""
+def test_a_new_store_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the baseline exists a new store runs neither schema nor migrations, whatever its path."""
     assert store.baseline() is not None
-    monkeypatch.setattr(store, "_replay", lambda *args, **kwargs: pytest.fail("replayed"))
+    for name in ("_create", "_replay", "_replace_views"):
+        monkeypatch.setattr(store, name, lambda *args, **kwargs: pytest.fail("not a copy"))
     for name in ("a.duckdb", 'it\'s "a".duckdb', "a"):
         store.open_store(tmp_path / "über ' folder" / name).close()
     store.open_in_memory().close()
 
 
-def test_without_a_baseline_the_migrations_are_run(
+def test_without_a_baseline_the_schema_is_made(
     replayed: list[tuple[object, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is damaged, or that can be kept nowhere, is no obstacle."""
+    """A baseline that is damaged, or that cannot be kept, does not prevent a new store."""
     damaged = tmp_path / "schema.duckdb"
     damaged.write_bytes(b"no database")
     for name, found in {"a.duckdb": damaged, "b.duckdb": None}.items():
@@ -180,9 +187,81 @@ def test_a_baseline_is_kept_where_it_can_be(tmp_path: Path, monkeypatch: pytest.
     assert prepared.file("s", "2", "db", make) is None
 
 
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_other_views(tmp_path: Path) -> Path:
+    """A store of the current tables with the views of another version: one is missing, one has another text."""
+    path = tmp_path / "a.duckdb"
+    connection = store.open_store(path)
+    connection.execute("drop view findings; create or replace view runs as select 1 as session_id")
+    connection.execute("update meta set value = 'other' where key = 'views'")
+    connection.close()
+    return path
+
+
+def test_views_of_another_version_are_replaced(
+    with_other_views: Path, replayed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer makes its own views, once: opening again replaces nothing."""
+    store.open_store(with_other_views).close()
+    with duckdb.connect(str(with_other_views)) as connection:
+        assert catalogue(connection) == replayed
+    monkeypatch.setattr(store, "_replace_views", lambda connection: pytest.fail("replaced again"))
+    store.open_store(with_other_views).close()
+    store.open_read_only(with_other_views).close()
+
+
+def test_views_of_another_version_are_not_read(with_other_views: Path) -> None:
+    """A reader cannot replace them, so it refuses the store and says what does."""
+    with pytest.raises(StoreError, match="its views are not those") as fault:
+        store.open_read_only(with_other_views)
+    assert "ingest" in str(fault.value.hint)
+
+
+def test_a_store_without_a_digest_gets_its_views(with_other_views: Path, replayed: list[tuple[object, ...]]) -> None:
+    """So it is with stores of the versions that kept their views in migrations."""
+    with duckdb.connect(str(with_other_views)) as connection:
+        connection.execute("delete from meta where key = 'views'")
+    store.open_store(with_other_views).close()
+    with duckdb.connect(str(with_other_views)) as connection:
+        assert catalogue(connection) == replayed
+
+
+def test_migrations_are_for_tables() -> None:
+    """Those after the thirteenth make no view and no macro: ``views/`` does."""
+    later = [sql.lower() for number, sql in store.migrations() if number > 13]
+    assert not [sql for sql in later if " view " in sql or " macro " in sql]
+
+
+def test_a_reader_of_the_schema_finds_every_comment() -> None:
+    """Every table, view and column of a table has a comment."""
+    connection = store.open_in_memory()
+    rows = connection.execute(CATALOGUE).fetchall()
+    connection.close()
+    tables = {row[1] for row in rows if row[0] == "table"}
+    assert not [row[1] for row in rows if row[0] in {"table", "view"} and not row[4]]
+    assert not [row[1:3] for row in rows if row[0] == "column" and row[1] in tables and not row[4]]
+
+
+# --- SQL files --------------------------------------------------------------------------------------------------------
+
+# Being wrapped on a branch of their own.
+WIDE = {"queries", "derive", "linking", "relaying", "reconcile"}
+
+
+def test_no_sql_line_is_wide() -> None:
+    """At most 120 characters, comments and headers included."""
+    files = [*(ROOT / "queries").glob("*.sql"), *(ROOT / "erranalytics").rglob("*.sql")]
+    files = [path for path in files if not WIDE & set(path.parts)]
+    assert len(files) > 60
+    lines = ((path, n, line) for path in files for n, line in enumerate(path.read_text("utf-8").splitlines(), 1))
+    assert not [f"{path.relative_to(ROOT)}:{n}" for path, n, line in lines if len(line) > 120]
+
+
 # --- migrations -------------------------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).resolve().parent.parent
 CAPTURE = (ROOT / "tests" / "data" / "once" / "restarts.log").read_bytes()
 # Half of the capture, at a line end, is what the older program read.
 HALF = CAPTURE[: CAPTURE.index(b"\n", len(CAPTURE) // 2) + 1]
