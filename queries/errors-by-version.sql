@@ -34,7 +34,7 @@
 --   {name = "note", below = true, type = "varchar", meaning = "Why there is no rate"},
 -- ]
 -- ---
-with compared as (
+with compared_versions as (
     select
         *,
         version_key(name) as place,
@@ -56,5 +56,5 @@ select
     case when place is not null then failure_rate - other_rate end as change,
     case when place is not null and failure_rate is not null then other end as compared_to,
     not_observable_count, top_code, top_count, first_ts, last_ts, severity, title, remedy, note
-from compared
+from compared_versions
 order by place nulls last, version

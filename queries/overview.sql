@@ -38,7 +38,7 @@ failures as (
     left join server_sessions as s on s.session_id = i.session_id
     where in_period(i.first_ts, $since, $until) and matches(s.host, $host)
 ),
-asked as (
+request_counts as (
     select count(*) as request_count
     from requests as r
     left join server_sessions as s on s.session_id = r.session_id
@@ -55,5 +55,5 @@ select
 from logs as l
 cross join runs as v
 cross join failures as f
-cross join asked as a
+cross join request_counts as a
 order by first_ts

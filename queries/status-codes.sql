@@ -15,7 +15,7 @@
 --      below --min-count"""},
 -- ]
 -- ---
-with counted as (
+with counts as (
     select
         case when r.is_poll then 'poll' when r.is_inference then 'inference' else 'other' end as kind,
         r.endpoint, r.status,
@@ -32,7 +32,7 @@ with counted as (
 ),
 shares as (
     select *, cast(sum(all_count) over (partition by kind, endpoint) as bigint) as endpoint_request_count
-    from counted
+    from counts
 )
 select
     kind, endpoint, status, request_count, endpoint_request_count,

@@ -1,6 +1,6 @@
 -- The rows of the report cancelled: who gives up, after how long, and is it a timeout?
 create or replace macro report_cancelled(period_start, period_end, of_host, of_model, of_endpoint) as table
-with seen as (
+with requests_and_calls as (
     select
         r.endpoint,
         case when c.call_id is null then 'server' else 'both' end as seen_by,
@@ -23,15 +23,15 @@ with seen as (
     from calls as c
     where c.is_inference and c.request_id is null
 ),
-chosen as (
+chosen_requests as (
     select *, case when is_cancelled and ms >= 1000 then floor(ms / 1000) end as second_s
-    from seen
+    from requests_and_calls
     where in_period(ts_end, period_start, period_end)
       and matches(host, of_host)
       and matches(model, of_model)
       and matches(endpoint, of_endpoint)
 ),
-counted as (
+counts as (
     select
         endpoint, seen_by,
         count(*) filter (where is_cancelled) as n,
@@ -39,15 +39,15 @@ counted as (
         median(ms) filter (where is_cancelled) as median_ms,
         string_agg(distinct code, ', ' order by code) filter (where is_cancelled) as codes,
         max(ts_end) filter (where is_cancelled) as last_ts
-    from chosen
+    from chosen_requests
     group by endpoint, seen_by
 ),
-seconds as (
+cancel_seconds as (
     select
         endpoint, seen_by, second_s,
         count(*) as same_second,
         row_number() over (partition by endpoint, seen_by order by count(*) desc, second_s) as place
-    from chosen
+    from chosen_requests
     where second_s is not null
     group by endpoint, seen_by, second_s
 )
@@ -57,8 +57,8 @@ select
     cast(c.median_ms * 1000 as bigint) as median_us,
     cast(s.second_s * 1000000 as bigint) as timeout_us,
     s.same_second as timeout_count, c.codes, c.last_ts
-from counted as c
-left join seconds as s
+from counts as c
+left join cancel_seconds as s
     on s.endpoint is not distinct from c.endpoint
         and s.seen_by = c.seen_by
         and s.place = 1

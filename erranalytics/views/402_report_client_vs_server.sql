@@ -2,7 +2,7 @@
 create or replace macro report_client_vs_server(
     period_start, period_end, of_host, of_model, of_endpoint
 ) as table
-with pairs as (
+with call_pairs as (
     select c.*, r.status as line_status, c.duration_ms - r.duration_us / 1000.0 as overhead_ms
     from calls as c
     left join requests as r on r.request_id = c.request_id
@@ -12,13 +12,13 @@ with pairs as (
       and matches(c.model, of_model)
       and matches(c.endpoint, of_endpoint)
 ),
-kinds as (
+code_counts as (
     select line_status, outcome, http_status, code, count(*) as n
-    from pairs
+    from call_pairs
     where code is not null
     group by line_status, outcome, http_status, code
 ),
-causes_of as (
+top_causes as (
     select
         line_status, outcome, http_status,
         string_agg(code || ' ' || n, ', ' order by n desc, code) as codes
@@ -29,7 +29,7 @@ causes_of as (
                 partition by line_status, outcome, http_status
                 order by n desc, code
             ) as place
-        from kinds
+        from code_counts
     ) as k
     where place <= 3
     group by line_status, outcome, http_status
@@ -49,8 +49,8 @@ select
     any_value(k.codes) as codes,
     string_agg(distinct p.client, ', ' order by p.client) as clients,
     arg_max(p.call_id, p.ts_end) as example_call_id
-from pairs as p
-left join causes_of as k
+from call_pairs as p
+left join top_causes as k
     on k.line_status is not distinct from p.line_status
         and k.outcome = p.outcome
         and k.http_status is not distinct from p.http_status

@@ -1,7 +1,7 @@
 -- The rows of the report context-truncation: which prompts were cut or refused because the context was too short, and
 -- how long must it be?
 create or replace macro report_context_truncation(period_start, period_end, of_host, of_model) as table
-with lines as (
+with context_errors as (
     select
         e.event_id, e.incident_id, e.session_id, e.ts, e.host, e.num_ctx, e.prompt_tokens, e.model,
         2 * e.num_ctx - try_cast(  -- that server names the half it keeps
@@ -27,11 +27,11 @@ with lines as (
 -- a refusal is told by several lines, a cut by one with numbers: each of these is a prompt
 prompts as (
     select l.*, coalesce(l.model, g.model) as asked
-    from lines as l
+    from context_errors as l
     left join incident_groups as g on g.incident_id = l.incident_id
     where l.place = 1 or (l.outcome = 'cut silently' and l.prompt_tokens is not null)
 ),
-loads as (
+candidate_loads as (
     select
         p.event_id,
         coalesce(m.model, f.model) as model,
@@ -49,7 +49,7 @@ loads as (
         on m.session_id = p.session_id and m.first_event_id < p.event_id and m.outcome = 'loaded'
     left join names_of_files as f on f.blob = m.blob
 ),
-told as (
+named_prompts as (
     select
         p.*,
         coalesce(p.asked, l.model, l.file, 'unknown') as name,
@@ -58,7 +58,7 @@ told as (
             else coalesce(p.num_ctx, case when p.asked = l.model then l.num_ctx end)
         end as context
     from prompts as p
-    left join loads as l on l.event_id = p.event_id and l.place = 1
+    left join candidate_loads as l on l.event_id = p.event_id and l.place = 1
 ),
 limits as (
     select session_id, num_ctx_train, min(event_id) as event_id
@@ -66,7 +66,7 @@ limits as (
     where cause = 'num_ctx_clamped' and num_ctx_train is not null
     group by session_id, num_ctx_train
 ),
-counted as (
+counts as (
     select
         t.name, t.context, t.outcome,
         count(*) as prompts,
@@ -76,7 +76,7 @@ counted as (
         max(x.num_ctx_train) as trained,
         min(t.ts) as first_ts,
         max(t.ts) as last_ts
-    from told as t
+    from named_prompts as t
     left join limits as x
         on x.session_id = t.session_id and x.num_ctx_train = t.context and x.event_id < t.event_id
     where matches(t.name, of_model)
@@ -97,4 +97,4 @@ select
                    'send less'
         else 'Raise num_ctx or send less; the log does not tell the length of the prompt'
     end as remedy
-from counted;
+from counts;

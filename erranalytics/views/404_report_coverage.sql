@@ -1,6 +1,6 @@
 -- The rows of the report coverage: what is missing from the answers, and why?
 create or replace macro report_coverage(period_start, period_end, of_host) as table
-with seen as (
+with event_counts as (
     select
         count(*) filter (where format = 'unknown') as unknown_count,
         count(*) as event_count,
@@ -9,21 +9,21 @@ with seen as (
     from events
     where in_period(ts, period_start, period_end) and matches(host, of_host)
 ),
-blind as (
+blind_spots as (
     select
         'unknown' as topic, unknown_count as amount, 1 as place,
         'records of no known shape: ' as note,
         ' of ' || event_count as more
-    from seen
+    from event_counts
     union all
     select 'undated', undated_count, 3, 'records without a time, in no period or trend: ', ''
-    from seen
+    from event_counts
     union all
     select
         'file_times', file_count, 3,
         'records of logs that tell no time, which have that of their file: ',
         ''
-    from seen
+    from event_counts
     union all
     select 'rejects', coalesce(sum(r.line_count), 0), 2, 'lines that could not be read: ', ''
     from rejects as r
@@ -90,5 +90,5 @@ blind as (
       and matches(host, of_host)
 )
 select topic, cast(amount as bigint) as amount, note || amount || more as note, place
-from blind
+from blind_spots
 where amount > 0;

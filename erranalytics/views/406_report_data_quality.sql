@@ -1,6 +1,6 @@
 -- The rows of the report data-quality: was every line of the input read, and how well?
 create or replace macro report_data_quality(of_host) as table
-with chosen as (
+with chosen_sources as (
     select
         coalesce(s.source_id, 0) as source_id,
         coalesce(s.uri, 'all') as uri,
@@ -28,11 +28,11 @@ parts as (
     group by source_id
 ),
 -- each part twice: under its source and under all
-shown as (
+shown_parts as (
     select c.source_id as shown_id, p.*
     from parts as p
-    inner join chosen as c on c.source_id in (p.source_id, 0)
-    where p.source_id in (select source_id from chosen)
+    inner join chosen_sources as c on c.source_id in (p.source_id, 0)
+    where p.source_id in (select source_id from chosen_sources)
 ),
 -- "blank 12, binary 3" and "slog 61.2 %, journal 38.8 %"
 texts as (
@@ -61,7 +61,7 @@ texts as (
                 ),
                 1
             ) as percent
-        from shown
+        from shown_parts
         group by shown_id, kind, coalesce(clock, name)
     ) as t
     group by shown_id
@@ -81,8 +81,8 @@ sums as (
         sum(
             case when p.name in ('foreign', 'powershell-note') then p.lines else 0 end
         ) as foreign_lines
-    from chosen as c
-    left join shown as p on p.shown_id = c.source_id
+    from chosen_sources as c
+    left join shown_parts as p on p.shown_id = c.source_id
     group by c.source_id, c.uri, c.line_count
 )
 select

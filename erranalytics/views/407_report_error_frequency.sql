@@ -21,7 +21,7 @@ with failures as (
           )
       )
 ),
-lines as (
+error_lines as (
     select
         e.code, e.severity, e.ts as first_ts, e.ts as last_ts, 0 as incident_count,
         1 as error_count, 0 as request_count
@@ -32,7 +32,7 @@ lines as (
       and matches(e.code, of_code)
       and matches(e.endpoint, of_endpoint)
 ),
-counted as (
+counts as (
     select
         code,
         sum(incident_count) as incident_count,
@@ -41,7 +41,7 @@ counted as (
         min(first_ts) as first_ts,
         max(last_ts) as last_ts,
         max(severity_rank(severity)) as worst
-    from (select * from failures union all select * from lines) as seen
+    from (select * from failures union all select * from error_lines) as seen
     group by code
 )
 select
@@ -54,5 +54,5 @@ select
     severity_name(t.worst) as severity,
     c.category, c.title,
     split_part(c.remedy, '. ', 1) as remedy
-from counted as t
+from counts as t
 left join causes as c on c.code = t.code;

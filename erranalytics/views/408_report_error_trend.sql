@@ -64,7 +64,7 @@ quarters as (
       and in_period(r.ts_end, period_start, period_end)
     group by 1
 ),
-counted as (
+counts as (
     select
         date_trunc(of_bucket, h.ts at time zone k.zone) as bucket,
         sum(h.incidents) as incidents,
@@ -98,7 +98,7 @@ buckets as (
         ) as bucket
     from clock as k
 ),
-rows_of_time as (
+steps as (
     select
         b.bucket, b.zone,
         coalesce(c.incidents, 0) as incidents,
@@ -108,7 +108,7 @@ rows_of_time as (
         coalesce(c.requests, 0) as requests,
         coalesce(c.failed, 0) as failed
     from buckets as b
-    left join counted as c on c.bucket = b.bucket
+    left join counts as c on c.bucket = b.bucket
 )
 select
     bucket at time zone zone as bucket,
@@ -120,4 +120,4 @@ select
     cast(requests as bigint) as request_count,
     cast(failed as bigint) as failed_count,
     cast(failed as double) / nullif(requests, 0) as failed_share
-from rows_of_time;
+from steps;

@@ -3,7 +3,7 @@ create or replace macro report_gateway_errors(
     period_start, period_end, of_host, of_model, of_endpoint, of_code, least_count
 ) as table
 -- an address without the path behind it
-with said as (
+with error_upstreams as (
     select
         event_id,
         regexp_replace(
@@ -14,7 +14,7 @@ with said as (
     from events
     where format = 'nginx-error'
 ),
-told as (
+gateway_answers as (
     select
         r.status, r.code, r.endpoint, r.ts_end as ts,
         coalesce(r.upstream, w.upstream) as upstream,
@@ -24,7 +24,7 @@ told as (
         r.status >= 400 or r.outcome = 'failed_mid_stream' as is_bad,
         true as is_request
     from requests as r
-    left join said as w on w.event_id = r.explained_by
+    left join error_upstreams as w on w.event_id = r.explained_by
     left join requests as o on o.request_id = r.answered_by
     left join errors as x on x.event_id = r.event_id and x.code = r.code
     where r.surface = 'gateway'
@@ -34,7 +34,7 @@ told as (
         coalesce(i.code, e.code),
         e.endpoint, e.ts, w.upstream, null, e.model, e.session_id, e.remedy, true, false
     from errors as e
-    left join said as w on w.event_id = e.event_id
+    left join error_upstreams as w on w.event_id = e.event_id
     left join incidents as i on i.incident_id = e.incident_id
     where e.surface = 'gateway'
       and e.request_id is null
@@ -44,13 +44,13 @@ told as (
           where surface = 'gateway' and incident_id is not null
       )
 ),
-chosen as (
+chosen_answers as (
     select
         t.*,
         count(*) filter (where t.is_request) over (
             partition by t.endpoint
         ) as endpoint_request_count
-    from told as t
+    from gateway_answers as t
     left join server_sessions as s on s.session_id = t.session_id
     where in_period(t.ts, period_start, period_end)
       and matches(s.host, of_host)
@@ -65,7 +65,7 @@ answers as (
         max(ts) as last_ts,
         any_value(endpoint_request_count) as all_count,
         max(remedy) as remedy
-    from chosen
+    from chosen_answers
     where is_bad and matches(code, of_code)
     group by status, code, endpoint, upstream, answered
 )

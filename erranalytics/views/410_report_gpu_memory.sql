@@ -3,7 +3,7 @@
 create or replace macro report_gpu_memory(
     period_start, period_end, of_host, of_bucket, of_zone, grouping_name
 ) as table
-with chosen as (
+with chosen_readings as (
     select
         *,
         case when grouping_name = 'session' then session_id end as run_id,
@@ -19,19 +19,19 @@ with chosen as (
       and in_period(ts, period_start, period_end)
       and matches(host, of_host)
 ),
-kinds as (
+source_counts as (
     select place, device, run_id, step, source, count(*) as n
-    from chosen
+    from chosen_readings
     group by all
 ),
-told as (
+source_texts as (
     select
         place, device, run_id, step,
         string_agg(source || ' ' || n, ', ' order by n desc, source) as sources
-    from kinds
+    from source_counts
     group by all
 ),
-counted as (
+counts as (
     select
         place, device, run_id, step,
         arg_max(name, event_id) as name,
@@ -43,12 +43,12 @@ counted as (
         arg_min(row(ts, session_id, event_id), row(free_bytes, event_id)) as tightest,
         max(used_bytes) filter (where source = 'inference_compute') as others,
         count(*) as n
-    from chosen
+    from chosen_readings
     group by place, device, run_id, step
 ),
-keyed as (
+tightest_readings as (
     select *, tightest[1] as tightest_ts, tightest[2] as at_session, tightest[3] as at_event
-    from counted
+    from counts
 )
 select
     k.place as host, k.device, k.name,
@@ -65,11 +65,11 @@ select
             then coalesce(x.model, x.title, x.blob)
     end as next_model,
     k.n as reading_count, t.sources, k.run_id as session_id
-from keyed as k
+from tightest_readings as k
 asof left join (select * from model_loads where outcome = 'loaded') as l
     on l.session_id = k.at_session and l.last_event_id < k.at_event
 asof left join model_loads as x on x.session_id = k.at_session and x.load_seq > k.at_event
-left join told as t
+left join source_texts as t
     on t.place = k.place
         and t.device = k.device
         and t.run_id is not distinct from k.run_id

@@ -4,7 +4,7 @@ create or replace macro report_latency(
     period_start, period_end, of_host, of_model, of_endpoint, least_count, grouping_name, of_routes
 ) as table
 with loads_inside as materialized (select request_id, load_seq, load_us, is_own from waits),
-chosen as (
+chosen_requests as (
     select
         m.*, w.load_us,
         case
@@ -34,7 +34,7 @@ chosen as (
       and matches(m.model, of_model)
       and matches(m.endpoint, of_endpoint)
 ),
-counted as (
+counts as (
     select
         case when grouping(name) = 1 then 'all' else name end as name,
         grouping(name) as is_all,
@@ -56,7 +56,7 @@ counted as (
             'gateway ' || nullif(count(*) filter (where surface = 'gateway'), 0),
             'client ' || nullif(count(*) filter (where surface = 'client'), 0)
         ) as surfaces
-    from chosen
+    from chosen_requests
     group by grouping sets ((name, fate), (fate))
 )
 select
@@ -77,5 +77,5 @@ select
     surfaces,
     case when n < least_count then 'too few: ' || n || ' of ' || least_count end as note,
     is_all
-from counted
+from counts
 where is_all = 0 or grouping_name <> 'surface';

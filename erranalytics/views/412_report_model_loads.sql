@@ -3,7 +3,7 @@
 create or replace macro report_model_loads(
     period_start, period_end, of_host, of_model, of_code, of_outcome, at_most
 ) as table
-with chosen as (
+with chosen_loads as (
     select l.*, s.version, s.host
     from model_loads as l
     left join server_sessions as s on s.session_id = l.session_id
@@ -15,9 +15,9 @@ with chosen as (
     order by l.ts_start desc nulls last, l.load_seq desc
     limit at_most
 ),
-waiting as (
+waiting_requests as (
     select l.load_seq, count(*) as n
-    from chosen as l
+    from chosen_loads as l
     inner join requests as r
         on r.session_id = l.session_id
             and r.event_id > l.last_event_id
@@ -37,6 +37,6 @@ select
     l.code, c.title as cause,
     coalesce(w.n, 0) as waiting_count,
     l.session_id, l.load_seq as event_id
-from chosen as l
+from chosen_loads as l
 left join causes as c on c.code = l.code
-left join waiting as w on w.load_seq = l.load_seq;
+left join waiting_requests as w on w.load_seq = l.load_seq;

@@ -3,7 +3,7 @@ create or replace macro report_new_errors(
     period_start, period_end, of_host, of_zone, first_version_of_period, of_show
 ) as table
 -- without a date or version: the last seven days of the log
-with cut as (
+with cutoff as (
     select
         case
             when first_version_of_period is null
@@ -26,7 +26,7 @@ with cut as (
     where matches(host, of_host)
 ),
 runs_of as (select session_id, version, version_key(version) as key from server_sessions),
-seen as (
+sightings as (
     select
         'code' as kind, e.code as name, e.incident_id as number, e.ts, e.session_id, e.host,
         severity_rank(e.severity) as worst
@@ -40,17 +40,17 @@ seen as (
     from unknown_problems as e
 ),
 -- NULL where the time or the version does not tell
-placed as (
+placed_sightings as (
     select
         n.*, s.version, s.key,
         (k.since is null or n.ts >= k.since)
             and (first_version_of_period is null or s.key >= k.key) as is_after
-    from seen as n
-    cross join cut as k
+    from sightings as n
+    cross join cutoff as k
     left join runs_of as s on s.session_id = n.session_id
     where coalesce(n.ts < period_end, period_end is null) and matches(n.host, of_host)
 ),
-counted as (
+counts as (
     select
         kind, name,
         count(distinct number) filter (where is_after) as afters,
@@ -60,7 +60,7 @@ counted as (
         max(ts) as last_ts,
         arg_min(version, key) filter (where is_after and key is not null) as first_version,
         max(worst) filter (where is_after) as worst
-    from placed
+    from placed_sightings
     group by kind, name
 )
 select
@@ -80,8 +80,8 @@ select
                 || strftime(k.since at time zone of_zone, '%Y-%m-%d %H:%M')
                 || ', seven days before the end of the log'
     end as note
-from counted as t
-cross join cut as k
+from counts as t
+cross join cutoff as k
 left join causes as c on t.kind = 'code' and c.code = t.name
 left join templates as p on t.kind = 'template' and cast(p.template_id as varchar) = t.name
 where t.afters > 0 and (t.befores = 0 or of_show = 'all');

@@ -1,6 +1,6 @@
 -- The rows of the report oom-incidents: what did not fit where, by how much, and what would have fitted?
 create or replace macro report_oom_incidents(period_start, period_end, of_host, of_model, of_code) as table
-with chosen as (
+with chosen_failures as (
     select *
     from memory_failures
     where in_period(first_ts, period_start, period_end)
@@ -8,12 +8,12 @@ with chosen as (
       and one_matches(models, of_model)
       and matches(code, of_code)
 ),
-best as (
+best_changes as (
     select incident_id, arg_min(change, rank) as change
     from memory_changes
     group by incident_id
 ),
-beside as (
+neighbours as (
     select
         incident_id,
         string_agg(
@@ -41,6 +41,6 @@ select
         when f.change is null then 'no single change of what the log tells would have fitted'
     end as note,
     c.remedy, c.incident_id
-from chosen as c
-left join best as f on f.incident_id = c.incident_id
-left join beside as b on b.incident_id = c.incident_id;
+from chosen_failures as c
+left join best_changes as f on f.incident_id = c.incident_id
+left join neighbours as b on b.incident_id = c.incident_id;

@@ -58,7 +58,7 @@ failures as (
       and one_matches(i.models, of_model)
       and matches(i.code, of_code)
 ),
-counted as (
+counts as (
     select
         bucket, code,
         count(*) filter (where not is_before) as incidents,
@@ -68,7 +68,7 @@ counted as (
     group by bucket, code
 ),
 -- each code in each step, so that its zeros count
-dense as (
+code_steps as (
     select
         b.bucket, b.zone, d.code,
         coalesce(c.incidents, 0) as incidents,
@@ -76,10 +76,10 @@ dense as (
         median(coalesce(c.incidents, 0)) over (partition by d.code) as middle,
         case when b.begun <= b.since - b.length then coalesce(c.before, 0) end as before
     from buckets as b
-    cross join (select distinct code from counted) as d
-    left join counted as c on c.bucket = b.bucket and c.code = d.code
+    cross join (select distinct code from counts) as d
+    left join counts as c on c.bucket = b.bucket and c.code = d.code
 ),
-judged as (
+code_trends as (
     select
         *,
         incidents - lag(incidents) over (partition by code order by bucket) as change,
@@ -87,7 +87,7 @@ judged as (
             and incidents > middle + 3 * median(
                 abs(incidents - middle)
             ) over (partition by code) as is_burst
-    from dense
+    from code_steps
 )
 select
     b.bucket at time zone b.zone as bucket,
@@ -99,5 +99,5 @@ select
     cast(coalesce(j.requests, 0) as bigint) as request_count,
     t.title
 from buckets as b
-left join judged as j on j.bucket = b.bucket and (j.incidents > 0 or j.before > 0)
+left join code_trends as j on j.bucket = b.bucket and (j.incidents > 0 or j.before > 0)
 left join causes as t on t.code = j.code;

@@ -3,7 +3,7 @@
 create or replace macro report_overload(
     period_start, period_end, of_host, of_model, of_endpoint, of_code, least_count
 ) as table
-with asked as (
+with attempts as (
     select
         r.surface as seen_at, r.endpoint, r.model, r.status, r.code, r.ts_end as ts, r.event_id,
         null as retry_after_s, null as maintenance_until, s.host
@@ -27,16 +27,16 @@ with asked as (
             and g.ts_end between c.ts_end - interval '2' second and c.ts_end + interval '1' second
       )
 ),
-chosen as (
+chosen_attempts as (
     select *
-    from asked
+    from attempts
     where in_period(ts, period_start, period_end)
       and matches(host, of_host)
       and matches(model, of_model)
       and matches(endpoint, of_endpoint)
 ),
 -- a 503 of a gateway without a channel for the model is no load: the cause decides, not the status
-hours as (
+hourly_counts as (
     select h.*, a.request_count
     from (
         select
@@ -48,7 +48,7 @@ hours as (
             max(coalesce(t.maintenance_until, e.maintenance_until)) as maintenance_until,
             min(t.ts) as first_ts,
             max(t.ts) as last_ts
-        from chosen as t
+        from chosen_attempts as t
         inner join causes as c
             on c.code = t.code and c.category = 'overload' and matches(c.code, of_code)
         left join errors as e on e.event_id = t.event_id
@@ -56,7 +56,7 @@ hours as (
     ) as h
     inner join (
         select seen_at, endpoint, model, count(*) as request_count
-        from chosen
+        from chosen_attempts
         group by seen_at, endpoint, model
     ) as a
         on a.seen_at = h.seen_at
@@ -78,5 +78,5 @@ select
     min(first_ts) as first_ts,
     max(last_ts) as last_ts,
     any_value(split_part(remedy, '. ', 1)) as remedy
-from hours
+from hourly_counts
 group by seen_at, endpoint, model, status, code;

@@ -1,6 +1,6 @@
 -- The rows of the report overview-failing: which failures come first?
 create or replace macro report_overview_failing(period_start, period_end, of_host) as table
-with happened as (
+with chosen_incidents as (
     select i.*
     from incidents as i
     left join server_sessions as s on s.session_id = i.session_id
@@ -11,22 +11,22 @@ with happened as (
 -- Where nothing fails, what is warned of is what there is to see.
 failures as (
     select h.*
-    from happened as h
+    from chosen_incidents as h
     where h.severity <> 'warning'
-      or not exists (select 1 from happened as o where o.severity <> 'warning')
+      or not exists (select 1 from chosen_incidents as o where o.severity <> 'warning')
 ),
-suspects as (
+suspected_counts as (
     select incident_id, count(*) as suspected_count
     from requests
     where suspected_by is not null and surface = 'ollama'
     group by incident_id
 ),
-named as (
+code_models as (
     select code, array_agg(distinct model order by model) as models
     from (select code, unnest(models) as model from failures) as m
     group by code
 ),
-counted as (
+counts as (
     select
         f.code,
         count(*) as incident_count,
@@ -40,7 +40,7 @@ counted as (
         max(case f.severity when 'critical' then 2 when 'error' then 1 else 0 end) as worst,
         count(*) over () as code_count
     from failures as f
-    left join suspects as u on u.incident_id = f.incident_id
+    left join suspected_counts as u on u.incident_id = f.incident_id
     left join errors as e on e.event_id = f.root_event_id
     group by f.code
 )
@@ -53,6 +53,6 @@ select
     c.title,
     coalesce(t.remedy, c.remedy) as remedy,
     t.code_count
-from counted as t
+from counts as t
 left join causes as c on c.code = t.code
-left join named as m on m.code = t.code;
+left join code_models as m on m.code = t.code;

@@ -12,7 +12,7 @@ with bounds as (
     ) as p
 ),
 -- counted by run first: a busy server has millions of requests and few runs
-happenings as (
+outcomes_by_run as (
     select
         'requests_failed' as metric, r.session_id,
         coalesce(r.ts_end < b.since, false) as earlier,
@@ -51,13 +51,13 @@ happenings as (
       and coalesce(i.first_ts < b.until, b.since is null)
     group by 1, 2, 3, 4, 5
 ),
-here as (
+host_outcomes as (
     select h.*
-    from happenings as h
+    from outcomes_by_run as h
     left join server_sessions as s on s.session_id = h.session_id
     where matches(s.host, of_host)
 ),
-counted as (
+counts as (
     select
         m.metric, m.place,
         coalesce(
@@ -94,10 +94,10 @@ counted as (
         ('streams_failed', 2), ('oom_incidents', 3)
     ) as m (metric, place)
     cross join bounds as b
-    left join here as t on t.metric = m.metric
+    left join host_outcomes as t on t.metric = m.metric
     group by m.metric, m.place
 ),
-rated as (
+rates as (
     select
         *,
         case when place < 3 and n >= greatest(least_count, 1) then bad / cast(n as double) end as p,
@@ -106,10 +106,10 @@ rated as (
                 then old_bad / cast(old_n as double)
         end as q,
         (bad + old_bad) / cast(nullif(n + old_n, 0) as double) as pooled
-    from counted
+    from counts
 ),
 -- d: how many failures more than at the rate of both periods together, in standard errors
-placed as (
+trends as (
     select
         *,
         case when p is not null then wilson_low(bad, n) end as low,
@@ -120,7 +120,7 @@ placed as (
                 nullif(pooled * (1 - pooled) * (1.0 / n + 1.0 / nullif(old_n, 0)), 0)
             )
         end as d
-    from rated
+    from rates
 )
 select
     metric,
@@ -140,4 +140,4 @@ select
     cast(case when place = 2 then cancelled end as bigint) as cancelled_count,
     cast(case when place = 2 then suspected end as bigint) as suspected_count,
     place
-from placed;
+from trends;

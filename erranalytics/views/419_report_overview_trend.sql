@@ -31,7 +31,7 @@ failures as (
       and matches(s.host, of_host)
       and coalesce(i.first_ts < period_end, period_end is null)
 ),
-counted as (
+counts as (
     select
         count(*) filter (where f.first_ts >= b.begun and f.first_ts < b.until) as n,
         case
@@ -41,7 +41,7 @@ counted as (
     from bounds as b
     left join failures as f on true
 ),
-fresh as (
+new_codes as (
     select array_agg(code order by code) as codes
     from (
         select f.code
@@ -51,15 +51,15 @@ fresh as (
         having min(f.first_ts) >= any_value(b.begun) and any_value(b.first_ts) < any_value(b.begun)
     ) as c
 ),
-ooms as (
+oom_incidents as (
     select *, count(*) over (partition by code) as n
     from failures
     where category = 'memory' and coalesce(first_ts >= period_start, period_start is null)
 ),
-top as (select * from ooms order by n desc, code limit 1),
-named as (
+top as (select * from oom_incidents order by n desc, code limit 1),
+oom_models as (
     select model
-    from (select unnest(models) as model from ooms) as m
+    from (select unnest(models) as model from oom_incidents) as m
     group by model
     order by count(*) desc, model
     limit 1
@@ -73,11 +73,11 @@ select
         when c.old is not null then 'same'
     end as trend,
     f.codes as new_codes,
-    (select count(*) from ooms) as oom_count,
+    (select count(*) from oom_incidents) as oom_count,
     t.code as oom_code, t.n as oom_code_count, t.title as oom_title,
-    (select model from named) as oom_model,
-    (select max(last_ts) from ooms) as oom_last_ts
+    (select model from oom_models) as oom_model,
+    (select max(last_ts) from oom_incidents) as oom_last_ts
 from bounds as b
-cross join counted as c
-cross join fresh as f
+cross join counts as c
+cross join new_codes as f
 left join top as t on true;

@@ -25,19 +25,19 @@ failures as (
       and in_period(i.first_ts, period_start, period_end)
       and matches(s.host, of_host)
 ),
-ranked as (
+category_ranks as (
     select category, row_number() over (order by count(*) desc, category) as place
     from failures
     group by category
 ),
-counted as (
+counts as (
     select
         f.bucket,
         case when r.place > 6 then 'other' else r.category end as category,
         least(r.place, 7) as place,
         count(*) as incident_count
     from failures as f
-    inner join ranked as r on r.category = f.category
+    inner join category_ranks as r on r.category = f.category
     group by 1, 2, 3
 )
 select
@@ -45,4 +45,4 @@ select
     b.width, c.category, c.place,
     coalesce(c.incident_count, 0) as incident_count
 from buckets as b
-left join counted as c on c.bucket = b.bucket;
+left join counts as c on c.bucket = b.bucket;

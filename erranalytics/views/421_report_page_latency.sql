@@ -16,7 +16,7 @@ quarters as (
         from clock
     ) as q
 ),
-timed as (
+timings as (
     select
         cast(floor(extract(epoch from r.ts_end) / k.grain) as bigint) * k.grain as begins,
         r.duration_us
@@ -30,12 +30,12 @@ timed as (
       and in_period(r.ts_end, period_start, period_end)
       and matches(s.host, of_host)
 ),
-counted as (
+counts as (
     select q.bucket, count(*) as request_count, percentile_disc(0.5) within
     group (order by t.duration_us) as p50, percentile_disc(0.9) within
     group (order by t.duration_us) as p90, percentile_disc(0.99) within
     group (order by t.duration_us) as p99
-    from timed as t
+    from timings as t
     inner join quarters as q on q.begins = t.begins
     group by q.bucket
 )
@@ -47,4 +47,4 @@ select
     cast(c.p90 as bigint) as p90_us,
     cast(c.p99 as bigint) as p99_us
 from (select distinct bucket, width, zone from quarters) as b
-left join counted as c on c.bucket = b.bucket;
+left join counts as c on c.bucket = b.bucket;

@@ -28,7 +28,7 @@ quarters as (
     where in_period(t.ts_end, period_start, period_end) and matches(s.host, of_host)
     group by 1, 2
 ),
-counted as (
+counts as (
     select
         date_trunc(k.width, to_timestamp(q.begins) at time zone k.zone) as bucket,
         sum(n) filter (where q.outcome = 'completed') as completed,
@@ -51,4 +51,4 @@ select
     cast(coalesce(c.suspected, 0) as bigint) as suspected_count,
     cast(coalesce(c.unseen, 0) as bigint) as not_observable_count
 from buckets as b
-left join counted as c on c.bucket = b.bucket;
+left join counts as c on c.bucket = b.bucket;

@@ -60,7 +60,7 @@ texts as (
     from failures as f
     inner join errors as e on e.incident_id = f.incident_id
 ),
-told as (
+root_texts as (
     select
         incident_id,
         coalesce(
@@ -75,7 +75,7 @@ told as (
     from texts
     group by incident_id
 ),
-named as (
+named_failures as (
     select
         f.*,
         coalesce(t.action, f.phase) as action,
@@ -92,10 +92,10 @@ named as (
             'unknown'
         ) as registry
     from failures as f
-    inner join told as t on t.incident_id = f.incident_id
+    inner join root_texts as t on t.incident_id = f.incident_id
     where matches(t.model, of_model)
 ),
-counted as (
+counts as (
     select
         code, action, registry, model,
         count(*) as incidents,
@@ -106,10 +106,10 @@ counted as (
         any_value(title) as title,
         any_value(remedy) as remedy,
         arg_max(message, root_event_id) as message
-    from named
+    from named_failures
     group by code, action, registry, model
 ),
-good as (
+recoveries as (
     select
         model,
         max(ts_end) filter (where endpoint = '/api/pull') as pulled,
@@ -120,10 +120,10 @@ good as (
     union all
     select model, null, max(ts_end)
     from requests
-    where outcome = 'completed' and is_inference and model in (select model from counted)
+    where outcome = 'completed' and is_inference and model in (select model from counts)
     group by model
 ),
-loaded as (
+model_load_ends as (
     select model, max(ts_end) as loaded
     from model_loads
     where outcome = 'loaded' and model is not null
@@ -134,11 +134,11 @@ select
     cast(n.errors as bigint) as error_count,
     n.first_ts, n.last_ts,
     case
-        when exists (select 1 from good as g where g.model = n.model and g.pulled > n.last_ts)
+        when exists (select 1 from recoveries as g where g.model = n.model and g.pulled > n.last_ts)
             then 'pulled'
-        when exists (select 1 from loaded as l where l.model = n.model and l.loaded > n.last_ts)
+        when exists (select 1 from model_load_ends as l where l.model = n.model and l.loaded > n.last_ts)
             then 'loaded'
-        when exists (select 1 from good as g where g.model = n.model and g.answered > n.last_ts)
+        when exists (select 1 from recoveries as g where g.model = n.model and g.answered > n.last_ts)
             then 'answered'
         when n.worst = 2 and n.code in (select code from causes where category = 'registry')
             then 'retried'
@@ -147,4 +147,4 @@ select
     n.title,
     shortened(n.message) as message,
     n.remedy
-from counted as n;
+from counts as n;

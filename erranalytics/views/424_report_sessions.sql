@@ -1,7 +1,7 @@
 -- The rows of the report sessions: which servers ran when, in which version and with which settings, and how did each
 -- run end?
 create or replace macro report_sessions(period_start, period_end, of_host, of_code) as table
-with chosen as (
+with chosen_runs as (
     select *
     from runs
     where coalesce(ts_end >= period_start, period_start is null)
@@ -9,7 +9,7 @@ with chosen as (
       and matches(host, of_host)
       and (of_code is null or session_id in (select session_id from incidents where code = of_code))
 ),
-asked as (
+request_counts as (
     select
         session_id,
         count(*) as n,
@@ -21,32 +21,32 @@ asked as (
     where is_inference and surface = 'ollama'
     group by session_id
 ),
-codes as (
+code_counts as (
     select session_id, code, any_value(cause) as cause, count(*) as n
     from incidents
     where severity <> 'info'
     group by session_id, code
 ),
-happened as (
+incident_counts as (
     select
         session_id,
         sum(n) as n,
         arg_max(code || ' ' || cause || ' ×' || n, row(n, code)) as top_code
-    from codes
+    from code_counts
     group by session_id
 ),
-loaded as (
+load_counts as (
     select session_id, count(*) as n, count(*) filter (where outcome in ('failed', 'oom')) as bad
     from model_loads
     group by session_id
 ),
-changed as (
+changed_settings as (
     select session_id, list(name || '=' || value order by name) as list
     from settings
     where not is_default
     group by session_id
 ),
-undated as (
+undated_counts as (
     select session_id, count(*) as n
     from events
     where ts is null
@@ -81,9 +81,9 @@ select
         ''
     ) as note,
     s.session_id
-from chosen as s
-left join asked as a on a.session_id = s.session_id
-left join happened as h on h.session_id = s.session_id
-left join loaded as l on l.session_id = s.session_id
-left join changed as c on c.session_id = s.session_id
-left join undated as u on u.session_id = s.session_id;
+from chosen_runs as s
+left join request_counts as a on a.session_id = s.session_id
+left join incident_counts as h on h.session_id = s.session_id
+left join load_counts as l on l.session_id = s.session_id
+left join changed_settings as c on c.session_id = s.session_id
+left join undated_counts as u on u.session_id = s.session_id;

@@ -17,7 +17,7 @@ with slowest as (
     limit at_most
 ),
 -- inside it; the times of access lines are cut to whole seconds
-loads as (
+inner_loads as (
     select
         s.event_id,
         coalesce(l.model, l.title, l.blob, 'a model') as model,
@@ -33,7 +33,7 @@ loads as (
             and l.last_event_id < s.event_id
             and l.duration_us <= s.duration_us
 ),
-waited as (
+load_waits as (
     select
         event_id,
         cast(sum(duration_us) as bigint) as load_us,
@@ -48,7 +48,7 @@ waited as (
                 || duration_text(duration_us),
             ', ' order by load_seq
         ) as texts
-    from loads
+    from inner_loads
     group by event_id
 ),
 -- its model where that is sure: by name, because its load is inside, or because the run loaded one file only
@@ -72,7 +72,7 @@ runners as (
                 s.model in (m.model, m.blob)
                 or m.load_seq in (
                     select i.load_seq
-                    from loads as i
+                    from inner_loads as i
                     where i.event_id = s.event_id and i.is_own is null
                 )
                 or s.session_id in (
@@ -85,7 +85,7 @@ runners as (
             )
     group by s.event_id
 ),
-beside as (
+neighbours as (
     select s.event_id, count(*) as n
     from slowest as s
     inner join requests as r
@@ -97,7 +97,7 @@ beside as (
             and r.surface = 'ollama'
     group by s.event_id
 ),
-noticed as (
+notices as (
     select
         s.event_id,
         'meanwhile: '
@@ -149,8 +149,8 @@ select
     s.code, s.surface, s.host, s.session_id, s.event_id
 from slowest as s
 left join causes as c on c.code = s.code
-left join waited as w on w.event_id = s.event_id
-left join beside as b on b.event_id = s.event_id
-left join noticed as n on n.event_id = s.event_id
+left join load_waits as w on w.event_id = s.event_id
+left join neighbours as b on b.event_id = s.event_id
+left join notices as n on n.event_id = s.event_id
 left join (select event_id, l.num_parallel, l.layers_offloaded, l.layers_total from runners) as l
     on l.event_id = s.event_id;

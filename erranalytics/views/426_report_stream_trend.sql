@@ -16,7 +16,7 @@ with clock as (
     from sources
     where matches(host, of_host)
 ),
-counted as (
+counts as (
     select
         date_trunc(of_bucket, t.ts_end at time zone k.zone) as bucket,
         count(*) as streams,
@@ -50,12 +50,12 @@ buckets as (
         ) as bucket
     from clock
 ),
-rated as (
+rates as (
     select
         b.zone, b.bucket, c.streams, c.known, c.bad, c.cancelled, c.suspected, c.unseen,
         case when c.known >= greatest(least_count, 1) then c.known end as n
     from buckets as b
-    left join counted as c on c.bucket = b.bucket
+    left join counts as c on c.bucket = b.bucket
 )
 select
     bucket at time zone zone as bucket,
@@ -68,4 +68,4 @@ select
     bad / cast(n as double) as failure_rate,
     wilson_low(bad, n) as rate_low,
     wilson_high(bad, n) as rate_high
-from rated;
+from rates;

@@ -2,7 +2,7 @@
 create or replace macro report_streaming_failures(
     period_start, period_end, of_host, of_model, of_endpoint, least_count, grouping_name
 ) as table
-with counted as (
+with counts as (
     select
         case when grouping(r.name) = 1 then 'all' else r.name end as endpoint,
         count(*) as stream_count,
@@ -37,14 +37,14 @@ with counted as (
       and matches(r.endpoint, of_endpoint)
     group by grouping sets ((r.name), ())
 ),
-rated as (
+rates as (
     select *, case when known_count >= greatest(least_count, 1) then known_count end as n
     from (
         select
             *,
             failed_count + truncated_count as bad_count,
             completed_count + failed_count + truncated_count as known_count
-        from counted
+        from counts
     ) as c
 )
 select
@@ -60,4 +60,4 @@ select
         when n is null then 'too few'
         when completed_count = 0 then 'only failures are provable from a server log: read at_least'
     end as note
-from rated;
+from rates;

@@ -1,11 +1,11 @@
 -- The rows of the report unknown-errors: which lines look like problems and match no rule?
 create or replace macro report_unknown_errors(period_start, period_end, of_host, least_count) as table
-with seen as (
+with problems as (
     select *
     from unknown_problems as e
     where in_period(e.ts, period_start, period_end) and matches(e.host, of_host)
 ),
-counted as (
+counts as (
     select
         s.template_id,
         count(*) as event_count,
@@ -27,16 +27,16 @@ counted as (
         arg_max(r.version, s.event_id) as last_version,
         list_sort(list(distinct s.host) filter (where s.host is not null)) as hosts,
         min(s.event_id) as event_id
-    from seen as s
+    from problems as s
     left join server_sessions as r on r.session_id = s.session_id
     group by s.template_id
 ),
-shown as (
+examples as (
     select
         event_id,
         message || coalesce(' error=' || json_extract_string(attrs, '$.error'), '') as example
     from events
-    where event_id in (select event_id from counted)
+    where event_id in (select event_id from counts)
 )
 select
     c.event_count, t.template,
@@ -55,6 +55,6 @@ select
     c.first_version, c.last_version, c.hosts,
     shortened(x.example) as example,
     t.fingerprint
-from counted as c
+from counts as c
 inner join templates as t on t.template_id = c.template_id
-inner join shown as x on x.event_id = c.event_id;
+inner join examples as x on x.event_id = c.event_id;
