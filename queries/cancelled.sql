@@ -7,47 +7,18 @@
 -- columns  = [
 --   {name = "endpoint", type = "varchar", meaning = "Route"},
 --   {name = "seen_by", type = "varchar", meaning = "server (access line), client (its record) or both"},
---   {name = "cancelled_count", type = "bigint", meaning = "Requests and calls that were given up; one both saw counts once"},
+--   {name = "cancelled_count", type = "bigint", meaning = """Requests and calls that were given up; one both saw \
+--      counts once"""},
 --   {name = "all_count", type = "bigint", meaning = "All requests and calls of the route that this side saw"},
 --   {name = "share", type = "double", unit = "share", meaning = "cancelled_count of all_count"},
 --   {name = "median_us", type = "bigint", unit = "us", meaning = "Median time after which they were given up"},
---   {name = "timeout_us", type = "bigint", unit = "us", meaning = "The whole second after which a third of them or more, and three, were given up: a timeout set there"},
+--   {name = "timeout_us", type = "bigint", unit = "us", meaning = """The whole second after which a third of them or \
+--      more, and three, were given up: a timeout set there"""},
 --   {name = "timeout_count", below = true, type = "bigint", meaning = "How many were given up at it"},
 --   {name = "codes", below = true, type = "varchar", meaning = "Causes found"},
 --   {name = "last_ts", type = "timestamptz", meaning = "The latest one"},
 -- ]
 -- ---
-with seen as (
-    select r.endpoint, case when c.call_id is null then 'server' else 'both' end as seen_by, r.ts_end, coalesce(c.duration_ms, r.duration_us / 1000.0) as ms,
-        coalesce(c.code, r.code) as code, s.host, coalesce(r.model, c.model) as model,
-        r.outcome = 'cancelled_by_client' or c.outcome = 'cancelled_by_client' or coalesce(c.cause = 'client_timeout', false) as is_cancelled
-    from requests as r left join calls as c on c.request_id = r.request_id left join server_sessions as s on s.session_id = r.session_id
-    where r.is_inference and r.surface = 'ollama'
-    union all
-    select c.endpoint, 'client', c.ts_end, c.duration_ms, c.code, c.host, c.model, c.outcome = 'cancelled_by_client' or coalesce(c.cause = 'client_timeout', false)
-    from calls as c
-    where c.is_inference and c.request_id is null
-),
-chosen as (
-    select *, case when is_cancelled and ms >= 1000 then floor(ms / 1000) end as second_s
-    from seen
-    where coalesce(ts_end >= $since, $since is null) and coalesce(ts_end < $until, $until is null) and coalesce(host = $host, $host is null)
-      and coalesce(model = $model, $model is null) and coalesce(endpoint = $endpoint, $endpoint is null)
-),
-counted as (
-    select endpoint, seen_by, count(*) filter (where is_cancelled) as n, count(*) as all_count, median(ms) filter (where is_cancelled) as median_ms,
-        string_agg(distinct code, ', ' order by code) filter (where is_cancelled) as codes, max(ts_end) filter (where is_cancelled) as last_ts
-    from chosen
-    group by endpoint, seen_by
-),
-seconds as (
-    select endpoint, seen_by, second_s, count(*) as same_second, row_number() over (partition by endpoint, seen_by order by count(*) desc, second_s) as place
-    from chosen where second_s is not null
-    group by endpoint, seen_by, second_s
-)
-select c.endpoint, c.seen_by, c.n as cancelled_count, c.all_count, c.n / cast(c.all_count as double) as share, cast(c.median_ms * 1000 as bigint) as median_us,
-    cast(s.second_s * 1000000 as bigint) as timeout_us, s.same_second as timeout_count, c.codes, c.last_ts
-from counted as c
-left join seconds as s on s.endpoint is not distinct from c.endpoint and s.seen_by = c.seen_by and s.place = 1 and s.same_second >= 3 and s.same_second * 3 >= c.n
-where c.n > 0
-order by cancelled_count desc, c.endpoint, c.seen_by
+select endpoint, seen_by, cancelled_count, all_count, share, median_us, timeout_us, timeout_count, codes, last_ts
+from report_cancelled($since, $until, $host, $model, $endpoint)
+order by cancelled_count desc, endpoint, seen_by

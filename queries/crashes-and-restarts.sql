@@ -1,26 +1,35 @@
 -- ---
 -- name     = "crashes-and-restarts"
 -- title    = "Crashes and restarts, newest first"
--- question = "When did a runner or the server die or start again, why, what did it take with it, and how long until it was back?"
+-- question = """When did a runner or the server die or start again, why, what did it take with it, and how long \
+--      until it was back?"""
 -- common   = ["since", "until", "host", "model", "code"]
 -- coverage = ["undated", "crashes", "sessions", "gaps"]
 -- columns  = [
---   {name = "ts", type = "timestamptz", meaning = "When it was first told; a run that ends without a word: its last record"},
---   {name = "kind", type = "varchar", meaning = "runner died, runner killed by the OS, server crashed, server killed by the OS, restart loop, server restarted (nothing says why), server stopped (it was told to)"},
+--   {name = "ts", type = "timestamptz", meaning = """When it was first told; a run that ends without a word: its \
+--      last record"""},
+--   {name = "kind", type = "varchar", meaning = """runner died, runner killed by the OS, server crashed, server \
+--      killed by the OS, restart loop, server restarted (nothing says why), server stopped (it was told to)"""},
 --   {name = "code", type = "varchar", meaning = "Code of the cause, where one is told"},
 --   {name = "cause", below = true, type = "varchar", meaning = "That cause in a sentence"},
 --   {name = "ended_by", below = true, type = "varchar", meaning = "Signal or exit status of the process"},
 --   {name = "model", type = "varchar", meaning = "Model the runner had"},
---   {name = "lost_count", type = "bigint", meaning = "Requests it took with it that have an access line, or else a client that recorded them; empty: what a server took with it leaves no line"},
---   {name = "suspected_count", below = true, type = "bigint", meaning = "Streams logged as 200 that the death of a runner may have broken"},
+--   {name = "lost_count", type = "bigint", meaning = """Requests it took with it that have an access line, or else a \
+--      client that recorded them; empty: what a server took with it leaves no line"""},
+--   {name = "suspected_count", below = true, type = "bigint", meaning = """Streams logged as 200 that the death of a \
+--      runner may have broken"""},
 --   {name = "seen_by", below = true, type = "varchar", meaning = "server, client or both: who tells of it"},
---   {name = "restart_count", below = true, type = "bigint", meaning = "How often the server was started again in it; empty for a runner"},
---   {name = "lasted_us", below = true, type = "bigint", unit = "us", meaning = "From its first to its last record: of a loop, how long it went on; empty when there is one only"},
---   {name = "back_us", type = "bigint", unit = "us", meaning = "Until the same model was loaded again, or the server was started again; a model comes back when somebody asks for it; empty when the log does not show it"},
+--   {name = "restart_count", below = true, type = "bigint", meaning = """How often the server was started again in \
+--      it; empty for a runner"""},
+--   {name = "lasted_us", below = true, type = "bigint", unit = "us", meaning = """From its first to its last record: \
+--      of a loop, how long it went on; empty when there is one only"""},
+--   {name = "back_us", type = "bigint", unit = "us", meaning = """Until the same model was loaded again, or the \
+--      server was started again; a model comes back when somebody asks for it; empty when the log does not show it"""},
 --   {name = "host", below = true, type = "varchar", meaning = "Host"},
 --   {name = "version", below = true, type = "varchar", meaning = "Version of Ollama"},
 --   {name = "remedy", below = true, type = "varchar", meaning = "What to do, first sentence"},
---   {name = "incident_id", below = true, type = "bigint", meaning = "Number of the incident; empty when nothing tells of a fault"},
+--   {name = "incident_id", below = true, type = "bigint", meaning = """Number of the incident; empty when nothing \
+--      tells of a fault"""},
 --   {name = "session_id", below = true, type = "integer", meaning = "Run of the server"},
 --   {name = "event_id", below = true, type = "bigint", meaning = "The record that tells it"},
 -- ]
@@ -30,17 +39,7 @@
 -- help = "Only those of runners, or of the server"
 -- ---
 select
-    c.ts, c.kind, c.code, k.title as cause,
-    coalesce(case when c.signal is not null then 'signal ' || c.signal end, case when c.exit_code is not null then 'exit status ' || c.exit_code end) as ended_by,
-    c.model, case when c.incident_id is not null then greatest(c.request_count, c.call_count) end as lost_count, case when starts_with(c.kind, 'runner') then c.suspected_count end as suspected_count,
-    coalesce(i.sides, 'server') as seen_by, case when not starts_with(c.kind, 'runner') then c.restart_count end as restart_count,
-    nullif(cast(epoch_us(c.last_ts) - epoch_us(c.ts) as bigint), 0) as lasted_us, case when c.back_ts >= c.ts then cast(epoch_us(c.back_ts) - epoch_us(c.ts) as bigint) end as back_us,
-    s.host, s.version, split_part(k.remedy, '. ', 1) as remedy, c.incident_id, c.session_id, c.event_id
-from crashes as c
-left join causes as k on k.code = c.code
-left join incidents as i on i.incident_id = c.incident_id
-left join server_sessions as s on s.session_id = c.session_id
-where coalesce(c.ts >= $since, $since is null) and coalesce(c.ts < $until, $until is null) and coalesce(s.host = $host, $host is null)
-  and ($model is null or $model = c.model or $model = any(i.models)) and coalesce(c.code = $code, $code is null)
-  and ($kind is null or ($kind = 'runner') = starts_with(c.kind, 'runner'))
-order by c.ts desc nulls last, c.event_id desc
+    ts, kind, code, cause, ended_by, model, lost_count, suspected_count, seen_by, restart_count, lasted_us, back_us,
+    host, version, remedy, incident_id, session_id, event_id
+from report_crashes_and_restarts($since, $until, $host, $model, $code, $kind)
+order by ts desc nulls last, event_id desc

@@ -5,14 +5,19 @@
 -- common   = ["since", "until", "host", "model", "endpoint", "code", "min_count"]
 -- coverage = ["unknown", "rejects", "undated"]
 -- columns  = [
---   {name = "status", type = "smallint", meaning = "Status the gateway sent; below 400 when the answer broke after its first byte, empty when only its error log tells"},
---   {name = "code", type = "varchar", meaning = "Code of the cause: of the incident of both sides, where Ollama's line of the request is known"},
+--   {name = "status", type = "smallint", meaning = """Status the gateway sent; below 400 when the answer broke after \
+--      its first byte, empty when only its error log tells"""},
+--   {name = "code", type = "varchar", meaning = """Code of the cause: of the incident of both sides, where Ollama's \
+--      line of the request is known"""},
 --   {name = "endpoint", type = "varchar", meaning = "Route; empty when the log does not name it"},
 --   {name = "upstream", type = "varchar", meaning = "Where the gateway sent the request, as its log names it"},
 --   {name = "request_count", type = "bigint", meaning = "Requests: the numerator"},
---   {name = "endpoint_request_count", below = true, type = "bigint", meaning = "All requests of the route at gateways: the denominator"},
---   {name = "share", type = "double", unit = "share", meaning = "request_count of endpoint_request_count; empty below --min-count"},
---   {name = "seen_count", below = true, type = "bigint", meaning = "Of request_count, those whose line of Ollama was found"},
+--   {name = "endpoint_request_count", below = true, type = "bigint", meaning = """All requests of the route at \
+--      gateways: the denominator"""},
+--   {name = "share", type = "double", unit = "share", meaning = """request_count of endpoint_request_count; empty \
+--      below --min-count"""},
+--   {name = "seen_count", below = true, type = "bigint", meaning = """Of request_count, those whose line of Ollama \
+--      was found"""},
 --   {name = "ollama_said", type = "varchar", meaning = "Statuses of these lines and how often"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First seen"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last seen"},
@@ -20,36 +25,8 @@
 --   {name = "remedy", below = true, type = "varchar", meaning = "What to do, first sentence"},
 -- ]
 -- ---
-with said as (  -- an address without the path behind it
-    select event_id, regexp_replace(json_extract_string(attrs, '$.upstream'), '^[a-z]+://([^/]+).*$', '\1') as upstream
-    from events where format = 'nginx-error'
-),
-told as (
-    select r.status, r.code, r.endpoint, r.ts_end as ts, coalesce(r.upstream, w.upstream) as upstream, o.status as answered, coalesce(r.model, o.model) as model,
-        r.session_id, x.remedy, r.status >= 400 or r.outcome = 'failed_mid_stream' as is_bad, true as is_request
-    from requests as r left join said as w on w.event_id = r.explained_by left join requests as o on o.request_id = r.answered_by left join errors as x on x.event_id = r.event_id and x.code = r.code
-    where r.surface = 'gateway'
-    union all  -- faults of a gateway whose access line was not read; some upstreams are tried in vain
-    select null, coalesce(i.code, e.code), e.endpoint, e.ts, w.upstream, null, e.model, e.session_id, e.remedy, true, false
-    from errors as e left join said as w on w.event_id = e.event_id left join incidents as i on i.incident_id = e.incident_id
-    where e.surface = 'gateway' and e.request_id is null and e.incident_id not in (select incident_id from requests where surface = 'gateway' and incident_id is not null)
-),
-chosen as (
-    select t.*, count(*) filter (where t.is_request) over (partition by t.endpoint) as endpoint_request_count
-    from told as t left join server_sessions as s on s.session_id = t.session_id
-    where coalesce(t.ts >= $since, $since is null) and coalesce(t.ts < $until, $until is null) and coalesce(s.host = $host, $host is null)
-      and coalesce(t.model = $model, $model is null) and coalesce(t.endpoint = $endpoint, $endpoint is null)
-),
-answers as (
-    select status, code, endpoint, upstream, answered, count(*) as n, min(ts) as first_ts, max(ts) as last_ts, any_value(endpoint_request_count) as all_count, max(remedy) as remedy
-    from chosen where is_bad and coalesce(code = $code, $code is null)
-    group by status, code, endpoint, upstream, answered
-)
-select a.status, a.code, a.endpoint, a.upstream, cast(sum(a.n) as bigint) as request_count, any_value(a.all_count) as endpoint_request_count,
-    case when any_value(a.all_count) >= $min_count then cast(sum(case when a.status is not null then a.n end) as double) / nullif(any_value(a.all_count), 0) end as share,
-    cast(sum(case when a.answered is not null then a.n else 0 end) as bigint) as seen_count,
-    string_agg(a.answered || ' × ' || a.n, ', ' order by a.answered) as ollama_said, min(a.first_ts) as first_ts, max(a.last_ts) as last_ts,
-    any_value(c.title) as title, split_part(coalesce(max(a.remedy), any_value(c.remedy)), '. ', 1) as remedy
-from answers as a left join causes as c on c.code = a.code
-group by a.status, a.code, a.endpoint, a.upstream
-order by request_count desc, a.status nulls last, a.code nulls last, a.endpoint nulls last, a.upstream nulls last
+select
+    status, code, endpoint, upstream, request_count, endpoint_request_count, share, seen_count, ollama_said,
+    first_ts, last_ts, title, remedy
+from report_gateway_errors($since, $until, $host, $model, $endpoint, $code, $min_count)
+order by request_count desc, status nulls last, code nulls last, endpoint nulls last, upstream nulls last

@@ -17,6 +17,8 @@
 select m.incident_id, m.code, m.model, m.missing_bytes, c.change, c.saved_bytes, c.formula
 from memory_changes as c
 inner join memory_failures as m on m.incident_id = c.incident_id
-where coalesce(m.first_ts >= $since, $since is null) and coalesce(m.first_ts < $until, $until is null)
-  and coalesce(m.host = $host, $host is null) and ($model is null or $model = any(m.models)) and coalesce(m.code = $code, $code is null)
+where in_period(m.first_ts, $since, $until)
+  and matches(m.host, $host)
+  and one_matches(m.models, $model)
+  and matches(m.code, $code)
 order by m.first_ts desc nulls last, m.incident_id desc, c.rank

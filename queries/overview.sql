@@ -22,8 +22,10 @@ runs as (
     from (
         select version, min(ts_start) as first_start
         from server_sessions
-        where version is not null and coalesce(host = $host, $host is null)
-          and coalesce(ts_end >= $since, true) and coalesce(ts_start < $until, true)
+        where version is not null
+          and matches(host, $host)
+          and coalesce(ts_end >= $since, true)
+          and coalesce(ts_start < $until, true)
         group by version
     ) as v
 ),
@@ -34,17 +36,24 @@ failures as (
         count(*) filter (where i.severity = 'critical') as critical_count
     from incidents as i
     left join server_sessions as s on s.session_id = i.session_id
-    where coalesce(i.first_ts >= $since, $since is null) and coalesce(i.first_ts < $until, $until is null)
-      and coalesce(s.host = $host, $host is null)
+    where in_period(i.first_ts, $since, $until) and matches(s.host, $host)
 ),
-asked as (
+request_counts as (
     select count(*) as request_count
     from requests as r
     left join server_sessions as s on s.session_id = r.session_id
-    where r.is_inference and r.surface = 'ollama' and coalesce(r.ts_end >= $since, $since is null)
-      and coalesce(r.ts_end < $until, $until is null) and coalesce(s.host = $host, $host is null)
+    where r.is_inference
+      and r.surface = 'ollama'
+      and in_period(r.ts_end, $since, $until)
+      and matches(s.host, $host)
 )
-select l.hosts, v.versions, greatest(l.first_ts, $since) as first_ts, least(l.last_ts, $until) as last_ts,
+select
+    l.hosts, v.versions,
+    greatest(l.first_ts, $since) as first_ts,
+    least(l.last_ts, $until) as last_ts,
     l.source_count, a.request_count, f.incident_count, f.warning_count, f.critical_count
-from logs as l cross join runs as v cross join failures as f cross join asked as a
+from logs as l
+cross join runs as v
+cross join failures as f
+cross join request_counts as a
 order by first_ts

@@ -22,14 +22,22 @@
 with runs as (
     -- What stands before the first start of a log is a run of the server only when a server answered or died in it.
     select s.*, coalesce(s.ts_start, e.ts, s.ts_end) as first_ts
-    from server_sessions as s left join events as e on e.event_id = s.first_event_id
-    where s.ts_start is not null or s.end_reason <> 'unknown'
-       or s.session_id in (select r.session_id from requests as r where r.surface = 'ollama')
+    from server_sessions as s
+    left join events as e on e.event_id = s.first_event_id
+    where s.ts_start is not null
+      or s.end_reason <> 'unknown'
+      or s.session_id in (select r.session_id from requests as r where r.surface = 'ollama')
 )
-select session_id, host, version, first_ts, coalesce(ts_end, first_ts) as last_ts, end_reason,
-    ts_start is not null as is_start_seen, count(*) over () as session_count
+select
+    session_id, host, version, first_ts,
+    coalesce(ts_end, first_ts) as last_ts,
+    end_reason,
+    ts_start is not null as is_start_seen,
+    count(*) over () as session_count
 from runs
-where first_ts is not null and coalesce(ts_end >= $since, $since is null) and coalesce(first_ts < $until, $until is null)
-  and coalesce(host = $host, $host is null)
+where first_ts is not null
+  and coalesce(ts_end >= $since, $since is null)
+  and coalesce(first_ts < $until, $until is null)
+  and matches(host, $host)
 order by first_ts desc, session_id desc
 limit $limit

@@ -3,7 +3,13 @@
 -- title    = "What this page is about"
 -- question = "Which store, which period and how much of it?"
 -- part     = true
--- parts    = ["overview", "overview-failing", "overview-rates", "overview-trend", "coverage", "page-errors", "page-streams", "page-latency", "page-sessions", "error-frequency", "incidents", "oom-incidents", "streaming-failures", "errors-by-model", "errors-by-version", "slow-requests", "crashes-and-restarts", "status-codes", "overload", "cancelled", "gateway-errors", "context-truncation", "model-loads", "unknown-errors"]
+-- parts    = [
+--   "overview", "overview-failing", "overview-rates", "overview-trend", "coverage", "page-errors",
+--   "page-streams", "page-latency", "page-sessions", "error-frequency", "incidents", "oom-incidents",
+--   "streaming-failures", "errors-by-model", "errors-by-version", "slow-requests", "crashes-and-restarts",
+--   "status-codes", "overload", "cancelled", "gateway-errors", "context-truncation", "model-loads",
+--   "unknown-errors"
+-- ]
 -- common   = ["since", "until", "host", "tz", "min_count"]
 -- columns  = [
 --   {name = "store", type = "varchar", meaning = "Name of its file, without the folder; empty in memory"},
@@ -21,14 +27,21 @@
 with logs as (select * from logs_of($since, $until, $host)),
 records as (
     select cast(coalesce(sum(l.event_count), 0) as bigint) as event_count
-    from loads as l inner join sources as s on s.source_id = l.source_id
-    where coalesce(s.host = $host, $host is null)
+    from loads as l
+    inner join sources as s on s.source_id = l.source_id
+    where matches(s.host, $host)
 ),
 files as (
     select max(regexp_extract(path, '[^/\\]+$')) as store
-    from duckdb_databases() where database_name = current_database()
+    from duckdb_databases()
+    where database_name = current_database()
 )
-select f.store, l.hosts, greatest(l.first_ts, $since) as first_ts, least(l.last_ts, $until) as last_ts,
+select
+    f.store, l.hosts,
+    greatest(l.first_ts, $since) as first_ts,
+    least(l.last_ts, $until) as last_ts,
     l.source_count, r.event_count
-from logs as l cross join records as r cross join files as f
+from logs as l
+cross join records as r
+cross join files as f
 order by f.store

@@ -7,53 +7,25 @@
 -- columns  = [
 --   {name = "code", type = "varchar", meaning = "Code of the root cause"},
 --   {name = "action", below = true, type = "varchar", meaning = "pull, push or another route that asked for it"},
---   {name = "registry", below = true, type = "varchar", meaning = "Host the text or the name of the model tells; unknown where neither does"},
---   {name = "model", type = "varchar", meaning = "Model that was asked for, as the call or the URL names it; unknown where neither does"},
+--   {name = "registry", below = true, type = "varchar", meaning = """Host the text or the name of the model tells; \
+--      unknown where neither does"""},
+--   {name = "model", type = "varchar", meaning = """Model that was asked for, as the call or the URL names it; \
+--      unknown where neither does"""},
 --   {name = "incident_count", type = "bigint", meaning = "Failures with that root"},
 --   {name = "error_count", below = true, type = "bigint", meaning = "Lines that say so, echoes included"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First of them"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last of them"},
---   {name = "recovered", type = "varchar", meaning = "retried: Ollama tried again by itself; pulled: a call proves a pull of the model after the last failure; loaded, answered: so did the model; empty: not seen"},
+--   {name = "recovered", type = "varchar", meaning = """retried: Ollama tried again by itself; pulled: a call proves \
+--      a pull of the model after the last failure; loaded, answered: so did the model; empty: not seen"""},
 --   {name = "severity", below = true, type = "varchar", meaning = "Worst severity"},
 --   {name = "title", below = true, type = "varchar", meaning = "What happened"},
---   {name = "message", below = true, type = "varchar", meaning = "Last text, digests and parameters of URLs shortened, at most 200 characters"},
+--   {name = "message", below = true, type = "varchar", meaning = """Last text, digests and parameters of URLs \
+--      shortened, at most 200 characters"""},
 --   {name = "remedy", below = true, type = "varchar", meaning = "What to do"},
 -- ]
 -- ---
-with failures as (
-    select i.incident_id, i.code, i.severity, i.first_ts, i.last_ts, i.error_count, i.root_event_id, c.phase, c.title, c.remedy
-    from incidents as i inner join causes as c on c.code = i.code left join server_sessions as s on s.session_id = i.session_id
-    where (c.category = 'registry' or c.layer = 'registry' or c.phase in ('pull', 'push') or i.incident_id in (select e.incident_id from errors as e where e.endpoint in ('/api/pull', '/api/push')))
-      and coalesce(i.first_ts >= $since, $since is null) and coalesce(i.first_ts < $until, $until is null) and coalesce(s.host = $host, $host is null) and coalesce(i.code = $code, $code is null)
-),
-texts as (  -- what the URL of a registry tells; addresses of Ollama itself stand in its calls
-    select f.incident_id, e.event_id, e.event_id = f.root_event_id as is_root, e.model, case when e.endpoint like '/api/%' then substring(e.endpoint from 6) end as action, e.message,
-        coalesce(nullif(regexp_extract(e.message, 'https?://(?:[^/@\s"\\]*@)?([^/\s"\\]+)/(?:[^\s"\\?]*/)?v2/', 1), ''), nullif(regexp_extract(e.message, 'lookup ([A-Za-z0-9.-]+)', 1), '')) as host,
-        nullif(replace(regexp_replace(regexp_extract(e.message, '/v2/([^\s"\\?]+/(?:manifests/[^\s"\\?]+|blobs/))', 1), '^library/|/blobs/$', '', 'g'), '/manifests/', ':'), '') as path
-    from failures as f inner join errors as e on e.incident_id = f.incident_id
-),
-told as (
-    select incident_id, coalesce(min(model) filter (where is_root), min(path) filter (where is_root), min(model), min(path)) as model, coalesce(min(host) filter (where is_root), min(host)) as host, min(action) as action, coalesce(min(message) filter (where is_root), min(message)) as message
-    from texts group by incident_id
-),
-named as (
-    select f.*, coalesce(t.action, f.phase) as action, coalesce(t.model, 'unknown') as model, regexp_replace(regexp_replace(t.message, '(sha256[:-][0-9a-f]{12})[0-9a-f]+', '\1…', 'g'), '\?[^\s"\\]+', '?…', 'g') as message,
-        coalesce(t.host, nullif(regexp_extract(t.model, '^(?:https?://)?([^/]+)/[^/]+/', 1), ''), 'unknown') as registry
-    from failures as f inner join told as t on t.incident_id = f.incident_id
-    where coalesce(t.model = $model, $model is null)
-),
-counted as (
-    select code, action, registry, model, count(*) as incidents, sum(error_count) as errors, min(first_ts) as first_ts, max(last_ts) as last_ts, max(case severity when 'critical' then 4 when 'error' then 3 when 'warning' then 2 else 1 end) as worst,
-        any_value(title) as title, any_value(remedy) as remedy, arg_max(message, root_event_id) as message from named group by code, action, registry, model
-),
-good as (
-    select model, max(ts_end) filter (where endpoint = '/api/pull') as pulled, max(ts_end) filter (where endpoint <> '/api/pull') as answered from calls where outcome = 'completed' group by model
-    union all select model, null, max(ts_end) from requests where outcome = 'completed' and is_inference and model in (select model from counted) group by model
-),
-loaded as (select model, max(ts_end) as loaded from model_loads where outcome = 'loaded' and model is not null group by model)
-select n.code, n.action, n.registry, n.model, n.incidents as incident_count, cast(n.errors as bigint) as error_count, n.first_ts, n.last_ts,
-    case when exists (select 1 from good as g where g.model = n.model and g.pulled > n.last_ts) then 'pulled' when exists (select 1 from loaded as l where l.model = n.model and l.loaded > n.last_ts) then 'loaded'
-         when exists (select 1 from good as g where g.model = n.model and g.answered > n.last_ts) then 'answered' when n.worst = 2 and n.code in (select code from causes where category = 'registry') then 'retried' end as recovered,
-    case n.worst when 4 then 'critical' when 3 then 'error' when 2 then 'warning' else 'info' end as severity, n.title,
-    case when char_length(n.message) > 200 then substring(n.message from 1 for 199) || '…' else n.message end as message, n.remedy
-from counted as n order by incident_count desc, n.code, n.action, n.registry, n.model
+select
+    code, action, registry, model, incident_count, error_count, first_ts, last_ts, recovered, severity, title,
+    message, remedy
+from report_registry_errors($since, $until, $host, $model, $code)
+order by incident_count desc, code, action, registry, model

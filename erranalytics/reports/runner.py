@@ -18,12 +18,12 @@ import polars as pl
 
 from erranalytics.errors import UsageError, near
 from erranalytics.reports.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
-from erranalytics.store.queries import Limit, check, query
 
 if TYPE_CHECKING:
     import duckdb
 
     from erranalytics.classification.rulebook import Rulebook
+    from erranalytics.store.queries import Limit
 
 OVERVIEW = "overview"
 COVERAGE = "coverage"
@@ -72,6 +72,8 @@ def run(
     """
     report = find(name)
     bound = bind(report, params or {}, now=now or datetime.now(UTC))
+    from erranalytics.store.queries import query
+
     frame, types = query(report.sql, connection=connection, params={k: bound[k] for k in _used(report)}, limit=limit)
     columns = tuple(replace(column, type=types[column.name]) for column in report.header.columns)
     notes: tuple[str, ...] = ()
@@ -170,6 +172,8 @@ def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None 
     Raises:
         UsageError: it is not one query that reads, DuckDB refuses it, or the limit is over.
     """
+    from erranalytics.store.queries import check, query
+
     check(sql, connection=connection)
     frame, types = query(sql, connection=connection, limit=limit)
     return Result("sql", "", tuple(Column(name=name, type=kind) for name, kind in types.items()), frame)

@@ -11,7 +11,7 @@ import duckdb
 import platformdirs
 
 from erranalytics.errors import StoreError, StoreLockedError
-from erranalytics.store.migrate import check_current, migrate
+from erranalytics.store.migrate import migrate, prepare_to_read
 
 MEMORY_LIMIT = "384MB"
 _SETTINGS = ("set timezone = 'UTC'", "set enable_progress_bar = false", "set preserve_insertion_order = true")
@@ -69,13 +69,13 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
     """Open for reading this one file: nothing else can be read, written, attached or installed through it.
 
     Raises:
-        StoreError: the store does not exist, the file is not a store, or its schema is not the current one.
+        StoreError: the store does not exist, the file is not a store, or its tables are older than this version.
         StoreLockedError: another process is writing it after ``wait_s`` seconds.
     """
     check_exists(path)
     connection = _connect(path, read_only=True, wait_s=wait_s)
     try:
-        check_current(connection, path)
+        prepare_to_read(connection, path)
     except StoreError:
         connection.close()
         raise

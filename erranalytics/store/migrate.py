@@ -7,6 +7,7 @@ and macros of ``views/``, which are replaced as a whole when they changed.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -87,24 +88,35 @@ def _meta(connection: duckdb.DuckDBPyConnection, key: str) -> str | None:
     return str(result[0][0]) if result else None
 
 
-def check_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Refuse a store whose tables or views are not those that this version reads.
+def prepare_to_read(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse a store with older tables; give a reader the views of this version where the store has others.
 
-    Views are compared by digest only: one that an older version lacks and one that a newer version changed would both
-    make a report fail in the middle. The next writer replaces them.
+    A store that another version wrote keeps its views until the next ingest. Until then those of the reader hide them
+    from its connection (0.15 s).
 
     Raises:
         StoreError: with how to bring the store up to date.
     """
     version, newest = schema_version(connection, path), migrations()[-1][0]
     if version < newest:
-        text = f"was written by an older erranalytics (schema {version}, this one reads {newest})"
-    elif _meta(connection, "views") != views_digest():
-        text = "was written by another erranalytics, often an older one: its views are not those that this one reads"
-    else:
-        return
-    hint = "Any ingest brings it up to date and keeps what it holds: erranalytics ingest PATH"
-    raise StoreError(text, location=str(path), hint=hint)
+        raise StoreError(
+            f"was written by an older erranalytics (schema {version}, this one reads {newest})",
+            location=str(path),
+            hint="Any ingest brings it up to date and keeps what it holds: erranalytics ingest PATH",
+        )
+    hide_older_views(connection)
+
+
+def hide_older_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views of this version as temporary ones where the store has others; a cursor needs its own."""
+    if _meta(connection, "views") != views_digest():
+        for statement in duckdb.extract_statements(views()):
+            sql, count = _CREATE.subn(r"create or replace temp \1", statement.query, count=1)
+            if count:
+                connection.execute(sql)
+
+
+_CREATE = re.compile(r"(?im)^create or replace (view|macro)\b")
 
 
 def baseline() -> Path | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from erranalytics.errors import UsageError
+from erranalytics.store.migrate import hide_older_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -80,6 +81,7 @@ def query(
     import duckdb
 
     cursor = connection.cursor()
+    hide_older_views(cursor)
     try:
         return _wait(lambda: _fetch(sql, dict(params or {}), cursor), cursor, limit or Limit())
     except (duckdb.Error, pl.exceptions.ComputeError) as error:

@@ -35,3 +35,7 @@ create or replace macro go_seconds(told) as
             0
         ) * 60 + coalesce(try_cast(nullif(regexp_extract(told, '([\d.]+)s', 1), '') as double), 0)
     end;
+
+-- A message that fits a table: at most 200 characters.
+create or replace macro shortened(message) as
+    case when char_length(message) > 200 then substring(message from 1 for 199) || '…' else message end;

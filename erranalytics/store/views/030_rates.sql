@@ -32,3 +32,9 @@ create or replace macro wilson_high(bad, n) as
                 ) / (1 + 3.841458820694124 / n)
             )
     end;
+
+-- Severities in order, so that the worst of several is a maximum.
+create or replace macro severity_rank(severity) as
+    case severity when 'critical' then 4 when 'error' then 3 when 'warning' then 2 else 1 end;
+create or replace macro severity_name(rank) as
+    case rank when 4 then 'critical' when 3 then 'error' when 2 then 'warning' when 1 then 'info' end;

@@ -1,6 +1,6 @@
 -- Of origins only those are shown that were added; a folder of models is that of a user or of the service.
 create or replace view settings as
-with told as (
+with printed_settings as (
     select
         s.session_id, u.entry.key as name, u.entry.value as told,
         list_transform(
@@ -9,7 +9,7 @@ with told as (
         ) as version
     from server_sessions as s, unnest(map_entries(s.config)) as u (entry)
 ),
-read as (
+setting_values as (
     select
         session_id, name,
         nullif(version, [0, 0, 0]) as version,
@@ -24,7 +24,7 @@ read as (
                 )
             else told
         end as value
-    from told
+    from printed_settings
 )
 select
     r.session_id, r.name, r.value,
@@ -39,7 +39,7 @@ select
                 )
             )
     ) as is_default
-from read as r
+from setting_values as r
 left join setting_defaults as d
     on d.name = r.name
         and (

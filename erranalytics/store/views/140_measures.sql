@@ -1,6 +1,6 @@
 create or replace view measures as
 -- a call and the line nearest to the model that is the same request
-with asked as (
+with client_calls as (
     select
         c.*,
         coalesce(c.request_id, g.request_id) as line_id,
@@ -14,7 +14,7 @@ with asked as (
     ) as g
         on g.call_id = c.call_id
 ),
-lines as (
+timings as (
     select
         r.request_id, c.call_id, r.surface, r.ts_start, r.ts_end, r.duration_us, r.endpoint,
         coalesce(r.model, c.model) as model,
@@ -34,7 +34,7 @@ lines as (
         r.is_inference,
         r.surface = 'ollama' or r.answered_by is null as is_nearest
     from requests as r
-    left join asked as c on c.line_id = r.request_id
+    left join client_calls as c on c.line_id = r.request_id
     left join server_sessions as s on s.session_id = r.session_id
     where not r.is_poll
     union all
@@ -50,7 +50,7 @@ lines as (
         c.event_id,
         coalesce(c.incident_id, r.incident_id),
         c.is_inference, c.is_alone
-    from asked as c
+    from client_calls as c
     left join requests as r on r.request_id = c.line_id
     left join server_sessions as s on s.session_id = r.session_id
 )
@@ -63,7 +63,7 @@ select
         when is_suspected then 'suspected'
         else 'answered'
     end as fate
-from lines;
+from timings;
 comment on view measures is
     'One row per request and place where it was timed: access line of Ollama, of a gateway, record of a client; '
     'without polls';

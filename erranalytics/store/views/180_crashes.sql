@@ -1,5 +1,5 @@
 create or replace view crashes as
-with told as (
+with incident_errors as (
     select
         e.incident_id, e.session_id, e.ts, e.event_id, e.cause, e.exit_code, e.signal, e.captures,
         e.cause in ('kernel_oom', 'cgroup_oom', 'systemd_oom') as is_os,
@@ -29,14 +29,14 @@ deaths as (
             case when bool_or(cause in ('runner_killed', 'load_killed')) then 'killed' end
         ) as signal,
         arg_min(exit_code, event_id) as exit_code
-    from told
+    from incident_errors
     group by incident_id
     having bool_or(is_os or is_server or is_start or is_runner)
 ),
 -- the end of a run is explained by one incident: a loop, else the last kill, else what the service manager saw
-ends as (
+run_ends as (
     select t.incident_id, t.session_id, bool_or(t.is_os) as is_os
-    from told as t
+    from incident_errors as t
     inner join runs as r on r.session_id = t.session_id
     inner join incidents as i on i.incident_id = t.incident_id
     where (r.end_reason in ('crashed', 'oom_killed') and (t.is_server or t.is_os or t.is_start))
@@ -51,19 +51,19 @@ ends as (
             t.incident_id desc
     ) = 1
 ),
-of_servers as (
+server_deaths as (
     select
         e.incident_id,
         max(r.session_id) as session_id,
         bool_or(r.end_reason = 'oom_killed') as is_killed,
         count(*) as end_count,
         max(r.next_ts) as back_ts
-    from ends as e
+    from run_ends as e
     inner join runs as r on r.session_id = e.session_id
     group by e.incident_id
 ),
 -- What was loaded when a runner died, and when it was there again.
-of_runners as (
+runner_models as (
     select d.incident_id, l.model, l.title, l.blob
     from (
         select d.incident_id, i.root_event_id, i.session_id
@@ -73,11 +73,11 @@ of_runners as (
     asof inner join model_loads as l
         on l.session_id = d.session_id and l.load_seq <= d.root_event_id
 ),
-loads_again as (
+reloads as (
     select d.incident_id, min(l.ts_end) as back_ts
     from deaths as d
     inner join incidents as i on i.incident_id = d.incident_id
-    left join of_runners as o on o.incident_id = d.incident_id
+    left join runner_models as o on o.incident_id = d.incident_id
     inner join model_loads as l
         on l.session_id = i.session_id
             and l.load_seq > i.root_event_id
@@ -87,7 +87,7 @@ loads_again as (
     where not d.is_server
     group by d.incident_id
 ),
-suspects as (
+suspected_streams as (
     select suspected_by as event_id, count(*) as suspected_count
     from requests
     where suspected_by is not null
@@ -120,10 +120,10 @@ select
 from deaths as d
 inner join incidents as i on i.incident_id = d.incident_id
 inner join causes as c on c.code = i.code
-left join of_servers as v on v.incident_id = d.incident_id
-left join of_runners as o on o.incident_id = d.incident_id
-left join loads_again as a on a.incident_id = d.incident_id
-left join suspects as u on u.event_id = i.root_event_id
+left join server_deaths as v on v.incident_id = d.incident_id
+left join runner_models as o on o.incident_id = d.incident_id
+left join reloads as a on a.incident_id = d.incident_id
+left join suspected_streams as u on u.event_id = i.root_event_id
 left join runs as r on r.session_id = i.session_id
 -- A runner that says why it cannot load a file has not crashed; a second start on a port in use leaves the first alone.
 where i.recovered_event_id is null
@@ -147,7 +147,7 @@ select
     r.next_ts, null, r.last_event_id, r.ts_end as last_ts
 from runs as r
 where r.end_reason in ('oom_killed', 'crashed', 'restarted', 'stopped')
-  and r.session_id not in (select session_id from ends);
+  and r.session_id not in (select session_id from run_ends);
 comment on view crashes is
     'One row per death of a runner and per end of a run of the server; a server that is started again and again is '
     'one row';

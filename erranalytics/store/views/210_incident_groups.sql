@@ -1,5 +1,5 @@
 create or replace view incident_groups as
-with roots as (
+with root_errors as (
     select
         e.incident_id,
         arg_min(e.model, e.error_id) filter (where e.model is not null) as model,
@@ -8,7 +8,7 @@ with roots as (
     inner join incidents as i on i.incident_id = e.incident_id and i.root_event_id = e.event_id
     group by e.incident_id
 ),
-hits as (
+incident_requests as (
     select incident_id, event_id, model, endpoint, client_address, cast(null as varchar) as client
     from requests
     where incident_id is not null and surface = 'ollama'
@@ -17,7 +17,7 @@ hits as (
     from calls
     where incident_id is not null
 ),
-first_hits as (
+first_requests as (
     select
         incident_id,
         arg_min(model, event_id) filter (where model is not null) as model,
@@ -26,7 +26,7 @@ first_hits as (
         arg_min(client_address, event_id) filter (
             where client_address is not null
         ) as client_address
-    from hits
+    from incident_requests
     group by incident_id
 )
 select
@@ -41,8 +41,8 @@ from incidents as i
 asof left join model_loads as l
     on l.session_id = i.session_id and l.first_event_id <= i.root_event_id
 left join names_of_files as f on f.blob = l.blob
-left join roots as r on r.incident_id = i.incident_id
-left join first_hits as h on h.incident_id = i.incident_id
+left join root_errors as r on r.incident_id = i.incident_id
+left join first_requests as h on h.incident_id = i.incident_id
 left join causes as c on c.code = i.code
 left join server_sessions as s on s.session_id = i.session_id;
 comment on view incident_groups is

@@ -41,7 +41,7 @@ with failures as (
           )
       )
 ),
-codes as (
+code_counts as (
     select
         name, code,
         max(seen_by) as seen_by,
@@ -53,7 +53,7 @@ codes as (
     from failures
     group by name, code
 ),
-failing as (
+failure_counts as (
     select
         name,
         max(seen_by) as seen_by,
@@ -63,10 +63,10 @@ failing as (
         max(worst) as worst,
         max(code) filter (where place = 1) as top_code,
         max(incidents) filter (where place = 1) as top_count
-    from codes
+    from code_counts
     group by name
 ),
-requested as (
+request_counts as (
     select
         coalesce(
             case kind
@@ -98,7 +98,7 @@ requested as (
       and coalesce(a.endpoint = of_endpoint, of_endpoint is null)
     group by 1
 ),
-joined as (
+groups as (
     select
         coalesce(f.name, r.name) as name,
         coalesce(f.seen_by, r.seen_by) as seen_by,
@@ -111,8 +111,8 @@ joined as (
         f.top_code,
         coalesce(f.top_count, 0) as top_count,
         f.first_ts, f.last_ts, f.worst
-    from failing as f
-    full join requested as r on r.name = f.name
+    from failure_counts as f
+    full join request_counts as r on r.name = f.name
 )
 select
     j.name, j.seen_by, j.incidents as incident_count, j.failed as failed_count,
@@ -134,5 +134,5 @@ select
         when j.requests = 0 then 'no inference request of it is in the log'
         when j.n is null then 'too few requests to judge'
     end as note
-from joined as j
+from groups as j
 left join causes as c on c.code = j.top_code;

@@ -1,7 +1,7 @@
 -- What looks like a problem and no rule knows.
 create or replace view unknown_problems as
 -- words of trouble that are no part of a name such as error.log, and what they are when nothing went wrong
-with worded as (
+with problem_templates as (
     select
         template_id,
         regexp_matches(
@@ -35,7 +35,7 @@ with worded as (
 -- phrases do.
 select e.event_id, e.template_id, e.format, e.level, e.ts, e.host, e.session_id
 from events as e
-inner join worded as w on w.template_id = e.template_id
+inner join problem_templates as w on w.template_id = e.template_id
 where e.code is null
   and e.format not in ('foreign', 'powershell-note')
   and (e.format <> 'nginx-error' or e.component is not null)
@@ -48,7 +48,7 @@ from events as e
 where e.level in ('WARN', 'WARNING', 'ERROR', 'FATAL')
   and e.code is null
   and e.template_id is not null
-  and e.template_id not in (select template_id from worded)
+  and e.template_id not in (select template_id from problem_templates)
   and e.format not in ('foreign', 'powershell-note', 'client-text', 'client-note')
   and (e.format <> 'nginx-error' or e.component is not null);
 comment on view unknown_problems is

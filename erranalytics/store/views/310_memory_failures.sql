@@ -1,6 +1,6 @@
 create or replace view memory_failures as
 -- what the records of an incident tell; a bare number is a CUDA device
-with said as (
+with incident_numbers as (
     select
         incident_id,
         max(regexp_replace(device, '^([0-9]+)$', 'CUDA\1')) as device,
@@ -31,11 +31,11 @@ failures as (
     from incidents as i
     inner join causes as c on c.code = i.code and c.category = 'memory'
     left join errors as r on r.event_id = i.root_event_id
-    left join said as d on d.incident_id = i.incident_id
+    left join incident_numbers as d on d.incident_id = i.incident_id
     left join server_sessions as s on s.session_id = i.session_id
 ),
 -- the last load begun before the root record, or the one that an estimate announces; another model's load says nothing
-loads_near as (
+broken_loads as (
     select
         f.incident_id, l.*,
         ((f.phase = 'load' and l.outcome <> 'loaded') or f.cause = 'offload_partial')
@@ -60,7 +60,7 @@ loads_near as (
     qualify row_number() over (partition by f.incident_id order by l.load_seq desc) = 1
 ),
 -- another load of the same file that tells its sizes
-like_it as (
+sibling_loads as (
     select
         blob,
         arg_max(
@@ -80,13 +80,13 @@ like_it as (
     where kv_bytes > 0 and num_ctx > 0 and blob is not null
     group by blob
 ),
-allocated as (
+allocations as (
     select
         n.incident_id, b.device,
         sum(b.byte_count) as bytes,
         sum(b.byte_count) filter (where b.purpose = 'kv') as kv,
         sum(b.byte_count) filter (where b.purpose = 'weights') as weights
-    from loads_near as n
+    from broken_loads as n
     inner join incidents as i on i.incident_id = n.incident_id
     inner join load_buffers as b
         on b.load_seq = n.load_seq and b.source = 'runner' and b.event_id < i.root_event_id
@@ -94,10 +94,10 @@ allocated as (
 ),
 -- what was free before the load allocated: its own reading of the device, else the last one where there is but one
 -- device
-readings as (
+free_readings as (
     select f.incident_id, g.free_bytes, g.device_id
     from failures as f
-    inner join loads_near as n on n.incident_id = f.incident_id
+    inner join broken_loads as n on n.incident_id = f.incident_id
     inner join gpu_memory as g
         on g.session_id = f.session_id
             and g.event_id <= f.root_event_id
@@ -161,10 +161,10 @@ numbers as (
                 then needed - k.one.weights - coalesce(k.one.graph, 0)
         end as kv_left
     from failures as f
-    left join loads_near as n on n.incident_id = f.incident_id
-    left join like_it as k on k.blob = n.blob and (n.kv_bytes is null or n.weights_bytes is null)
-    left join readings as p on p.incident_id = f.incident_id
-    left join allocated as a
+    left join broken_loads as n on n.incident_id = f.incident_id
+    left join sibling_loads as k on k.blob = n.blob and (n.kv_bytes is null or n.weights_bytes is null)
+    left join free_readings as p on p.incident_id = f.incident_id
+    left join allocations as a
         on a.incident_id = f.incident_id
             and a.device = case p.device_id when 'cpu' then 'CPU' else p.device_id end
 )

@@ -1,5 +1,5 @@
 create or replace view models_beside as
-with others as (
+with loaded_models as (
     select
         m.incident_id, m.first_ts, m.keep_alive_s,
         coalesce(l.model, l.title, l.blob) as model,
@@ -22,7 +22,7 @@ with others as (
     qualify row_number() over (partition by m.incident_id, l.blob order by l.load_seq desc) = 1
 )
 select incident_id, model, byte_count, load_seq
-from others
+from loaded_models
 where epoch(first_ts) - epoch(used_ts) <= keep_alive_s;
 comment on view models_beside is
     'Models that were loaded in the run and whose keep-alive had not passed when a memory failure began; a request '

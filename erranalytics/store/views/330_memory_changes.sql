@@ -1,5 +1,5 @@
 create or replace view memory_changes as
-with short as (
+with shortfalls as (
     select
         *,
         greatest(coalesce(num_parallel, 1), 1) as slots,
@@ -20,21 +20,21 @@ with short as (
     from memory_failures
     where missing_bytes > 0
 ),
-found as (
+changes as (
     select
         incident_id, 1 as rank, 'num_parallel' as setting,
         cast(cast(floor(slots * (1 - kv_share)) as bigint) as varchar) as value,
         kv_bytes * (1 - floor(slots * (1 - kv_share)) / slots) as saved,
         cache || ' for ' || slots || ' requests at once, a share of it for each' as reason,
         bound
-    from short
+    from shortfalls
     where slots > 1 and floor(slots * (1 - kv_share)) >= 1
     union all
     select
         s.incident_id, 2, 'unload', b.model, b.byte_count,
         b.model || ' was loaded beside it with ' || sized(b.byte_count),
         s.bound
-    from short as s
+    from shortfalls as s
     inner join models_beside as b
         on b.incident_id = s.incident_id and b.byte_count >= s.missing_bytes
     qualify row_number() over (partition by s.incident_id order by b.byte_count, b.model) = 1
@@ -53,7 +53,7 @@ found as (
             || ' bytes a block as '
             || t.name,
         s.bound
-    from short as s
+    from shortfalls as s
     inner join (
         values ('f32', 128),
         ('f16', 64), ('bf16', 64), ('q8_0', 34), ('q4_0', 18)
@@ -74,7 +74,7 @@ found as (
             || case when slots > 1 then ' times ' || slots else '' end
             || ', as much for each token',
         bound
-    from short
+    from shortfalls
     where num_ctx * (1 - kv_share) >= 1024
     union all
     select
@@ -88,7 +88,7 @@ found as (
             || layers_total
             || ' layers on the device',
         bound
-    from short
+    from shortfalls
     where device <> 'host'
       and cause <> 'offload_partial'
       and layers_offloaded > 0
@@ -107,7 +107,7 @@ found as (
             || ' bits as '
             || t.quantization,
         s.bound
-    from short as s
+    from shortfalls as s
     inner join quantizations as f on f.quantization = s.quantization
     inner join quantizations as t
         on t.bits_per_weight < f.bits_per_weight
@@ -128,7 +128,7 @@ select
         else 'the model as ' || value
     end as change,
     reason || ': saves ' || sized(cast(saved as bigint)) || bound as formula
-from found;
+from changes;
 comment on view memory_changes is
     'Single changes that would have made a memory failure fit, computed from the numbers of the log; the lowest '
     'rank costs the answers least';
