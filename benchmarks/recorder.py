@@ -163,7 +163,7 @@ def measure_alone() -> None:
     import httpx
 
     from erranalytics.client import Recorder, wrap
-    from erranalytics.client.watching import Watch
+    from erranalytics.client.observer import Watch
 
     chunk = json.dumps(LINE, separators=(",", ":")).encode() + b"\n"
     took = []

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from erranalytics.client.hooks import WATCHED
+from erranalytics.client.instrumentation import WATCHED
 from erranalytics.client.recorder import APP_VARIABLE, FILE, FILE_VARIABLE
 from erranalytics.errors import InputError, UsageError
 

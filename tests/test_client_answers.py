@@ -12,7 +12,7 @@ import pytest
 
 from erranalytics.client import Recorder, wrap
 from erranalytics.client.masking import Words, error_body, masked
-from erranalytics.client.watching import BODY, PIECE, Watch
+from erranalytics.client.observer import BODY, PIECE, Watch
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 

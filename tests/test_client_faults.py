@@ -14,10 +14,10 @@ import pytest
 from support.recorded_calls import ask, stream
 from support.wire.server import FAILURE
 
-from erranalytics.client import Recorder, hooks, record
+from erranalytics.client import Recorder, instrumentation, record
 from erranalytics.client import recorder as recorders
-from erranalytics.client.watching import Watch
-from erranalytics.client.writing import Lines
+from erranalytics.client.file import Lines
+from erranalytics.client.observer import Watch
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,7 @@ def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
 
 WRITER = """
 import json, sys
-from erranalytics.client.writing import Lines
+from erranalytics.client.file import Lines
 lines = Lines(sys.argv[1], max_bytes=40_000, kept=50)
 for number in range(300):
     assert lines.append(json.dumps({"name": sys.argv[2], "number": number, "text": "x" * 200}))
@@ -110,7 +110,7 @@ def test_a_client_that_is_built_otherwise_goes_unwatched(monkeypatch: pytest.Mon
     """A later version that lacks what the recorder needs is left as it is, and the log says so."""
     module = type(httpx)("httpx")
     with caplog.at_level(logging.WARNING):
-        hooks.patch(module)
+        instrumentation.patch(module)
     assert "the clients of httpx cannot be watched" in caplog.text
 
 
@@ -130,15 +130,15 @@ def test_an_exception_is_all_there_is(path, calls) -> None:
 
 def test_a_status_that_litellm_made_up_is_called_so() -> None:
     """litellm gives its timeouts 408 and its connection errors 500, whatever came over the wire."""
-    from erranalytics.client import faults
+    from erranalytics.client import sdk_errors
 
     kinds = {
         name: type(name, (Exception,), {"__module__": "litellm.exceptions"}) for name in ("Timeout", "NotFoundError")
     }
     made_up, passed_on = kinds["Timeout"](), kinds["NotFoundError"]()
     made_up.status_code, passed_on.status_code = 408, 404
-    assert faults.status_of(made_up) == (408, "sdk_synthetic")
-    assert faults.status_of(passed_on) == (404, "inferred")
+    assert sdk_errors.status_of(made_up) == (408, "sdk_synthetic")
+    assert sdk_errors.status_of(passed_on) == (404, "inferred")
 
 
 def test_other_exceptions_make_no_record(path, calls) -> None:

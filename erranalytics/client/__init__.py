@@ -9,7 +9,7 @@ written. Only the standard library is needed.
 
 from __future__ import annotations
 
-from erranalytics.client.hooks import wrap
+from erranalytics.client.instrumentation import wrap
 from erranalytics.client.recorder import Recorder, Recording, record
 
 __all__ = ["Recorder", "Recording", "record", "wrap"]

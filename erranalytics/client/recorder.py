@@ -1,7 +1,7 @@
 """Where records go, and which of them a program wants.
 
 ``record`` turns the recorder on for a block; ``Recorder`` is what it hands out. Both are plain settings: what is seen
-of a call is the work of ``watching``, how clients are made to show it that of ``hooks``.
+of a call is the work of ``observer``, how clients are made to show it that of ``instrumentation``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
 
-from erranalytics.client import faults
-from erranalytics.client.describing import (
+from erranalytics.client import sdk_errors
+from erranalytics.client.file import KEPT, MAX_BYTES, Lines
+from erranalytics.client.http_facts import (
     attempt,
     body_facts,
     client_name,
@@ -28,8 +29,7 @@ from erranalytics.client.describing import (
     trace,
 )
 from erranalytics.client.masking import NAME_LIMIT, masked
-from erranalytics.client.watching import Watch
-from erranalytics.client.writing import KEPT, MAX_BYTES, Lines
+from erranalytics.client.observer import Watch
 
 SCHEMA = "erranalytics.call/1"
 FILE = "calls.jsonl"
@@ -197,7 +197,7 @@ class Recording:
         self._started_at, self._started = 0.0, 0.0
 
     def __enter__(self) -> Recorder:
-        from erranalytics.client import hooks
+        from erranalytics.client import instrumentation
 
         outer = current()
         self._is_mine = outer is None or self._path is not None
@@ -205,7 +205,7 @@ class Recording:
         self._scope = Scope(recorder, SCOPE.get(), self._tags)
         if self._is_mine:
             ACTIVE.append(recorder)
-            hooks.turn_on()
+            instrumentation.turn_on()
         self._token = SCOPE.set(self._scope)
         self._started_at, self._started = time.time(), time.perf_counter()
         return recorder
@@ -221,7 +221,7 @@ class Recording:
         except ValueError:
             # The block was left in another context, as generators do; the setting ends with that context.
             SCOPE.set(scope.outer)
-        if fault is not None and not scope.seen_count and faults.sdk(fault):
+        if fault is not None and not scope.seen_count and sdk_errors.sdk(fault):
             self._write_fault(fault, scope)
         if scope.outer is not None:
             scope.outer.seen_count += scope.seen_count
@@ -239,14 +239,14 @@ class Recording:
 
     def _write_fault(self, fault: BaseException, scope: Scope) -> None:
         """An SDK raised, and nothing of its call was seen: the exception is all there is to tell."""
-        status, source = faults.status_of(fault)
+        status, source = sdk_errors.status_of(fault)
         ended = time.perf_counter()
         scope.recorder.write(
             {
                 "ts_start": stamp(self._started_at),
                 "ts_end": stamp(self._started_at + ended - self._started),
                 "duration_ms": round((ended - self._started) * 1_000, 3),
-                "client": faults.sdk(fault),
+                "client": sdk_errors.sdk(fault),
                 "http_status": status,
                 "status_source": source,
                 "outcome": "failed",

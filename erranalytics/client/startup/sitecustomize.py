@@ -63,7 +63,7 @@ def start() -> None:
     note(python=version)
     here = os.path.dirname(os.path.abspath(__file__))
     client = load(os.path.dirname(os.path.dirname(here)))
-    recorder = client.hooks.turn_on_for_good(lambda name: note(watched=name))
+    recorder = client.instrumentation.turn_on_for_good(lambda name: note(watched=name))
     import atexit
 
     def leave() -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from erranalytics.client.describing import INFERENCE
+from erranalytics.client.http_facts import INFERENCE
 
 # Types of the events that end a stream of /v1/messages and /v1/responses.
 LAST_EVENTS = frozenset(("message_stop", "response.completed", "response.incomplete"))

@@ -12,13 +12,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, TypeVar
 
-from erranalytics.client import deciding
+from erranalytics.client import context
 from erranalytics.client.recorder import ACTIVE, Recorder, current
 
 Client = TypeVar("Client")
 
 # Clients that can be watched, and the module here that knows how.
-WATCHED = {"httpx": "overhttpx", "httpx2": "overhttpx", "requests": "overrequests", "aiohttp": "overaiohttp"}
+WATCHED = {"httpx": "httpx", "httpx2": "httpx", "requests": "requests", "aiohttp": "aiohttp"}
 # Where SDKs keep the client of httpx they call: ollama, openai, anthropic, langchain-ollama.
 INNER = ("_client", "_async_client", "async_client")
 
@@ -28,7 +28,7 @@ _wrapping: list[Recorder] = []
 def patch(module: ModuleType) -> None:
     """Have the clients of a loaded module show their calls."""
     try:
-        importlib.import_module(f"erranalytics.client.{WATCHED[module.__name__]}").patch(module)
+        importlib.import_module(f"erranalytics.client.instruments.{WATCHED[module.__name__]}").patch(module)
     except Exception as fault:  # noqa: BLE001 - a version that is built otherwise goes unwatched
         _say("the clients of %s cannot be watched: %s", module.__name__, fault)
 
@@ -82,7 +82,7 @@ def _mark(client: Any, recorder: Recorder, *, depth: int) -> bool:
         if package in WATCHED and kind.__name__ in {"Client", "AsyncClient", "Session", "ClientSession"}:
             patch(sys.modules[package])
             # Not every class lets attributes be set.
-            vars(client)[deciding.MARK] = recorder
+            vars(client)[context.MARK] = recorder
             return True
     inner = [getattr(client, name, None) for name in INNER] if depth < 3 else []
     # A list, because each of them is marked and not only the first.

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from erranalytics.client import judging
-from erranalytics.client.describing import answer_facts, stamp
+from erranalytics.client import outcome as judging
+from erranalytics.client.http_facts import answer_facts, stamp
 from erranalytics.client.masking import NAME_LIMIT, Words, error_body, masked
 
 PIECE = 64 << 10

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import ModuleType, TracebackType
 from typing import Any
 
-from erranalytics.client import deciding
-from erranalytics.client.watching import Watch, clock
+from erranalytics.client import context
+from erranalytics.client.observer import Watch, clock
 
 _classes: dict[type, type] = {}
 
@@ -23,7 +23,7 @@ def patch(module: ModuleType) -> None:
     """Have the sessions of aiohttp pass through here; once."""
     library = f"aiohttp/{getattr(module, '__version__', '')}"
     session = module.ClientSession
-    if not hasattr(session._request, deciding.PATCHED):
+    if not hasattr(session._request, context.PATCHED):
         session._request = _sending(session._request, library)
 
 
@@ -33,23 +33,23 @@ def _sending(original: Callable[..., Any], library: str) -> Callable[..., Any]:
         watch = _begin(self, method, str_or_url, options, library)
         if watch is None:
             return await original(self, method, str_or_url, **options)
-        inside = deciding.INSIDE.set(True)
+        inside = context.INSIDE.set(True)
         try:
             response = await original(self, method, str_or_url, **options)
         except BaseException as fault:
             _refused(fault, watch)
             raise
         finally:
-            deciding.INSIDE.reset(inside)
+            context.INSIDE.reset(inside)
         _attach(response, watch)
         return response
 
-    setattr(_request, deciding.PATCHED, True)
+    setattr(_request, context.PATCHED, True)
     return _request
 
 
 def _begin(session: Any, method: str, url: Any, options: dict[str, Any], library: str) -> Watch | None:
-    recorder, is_asked_for = deciding.recorder_for(session)
+    recorder, is_asked_for = context.recorder_for(session)
     if recorder is None:
         return None
     try:

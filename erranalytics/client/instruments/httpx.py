@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from erranalytics.client import deciding
-from erranalytics.client.watching import Watch, clock, passing
+from erranalytics.client import context
+from erranalytics.client.observer import Watch, clock, passing
 
 
 def patch(module: ModuleType) -> None:
@@ -21,12 +21,12 @@ def patch(module: ModuleType) -> None:
     streams = _streams(module)
     library = f"{module.__name__}/{getattr(module, '__version__', '')}"
     for kind, wrapped in ((module.Client, _sending), (module.AsyncClient, _sending_async)):
-        if not hasattr(kind.send, deciding.PATCHED):
+        if not hasattr(kind.send, context.PATCHED):
             kind.send = wrapped(kind.send, library, streams)
 
 
 def _begin(client: Any, request: Any, library: str) -> Watch | None:
-    recorder, is_asked_for = deciding.recorder_for(client)
+    recorder, is_asked_for = context.recorder_for(client)
     if recorder is None:
         return None
     try:
@@ -67,14 +67,14 @@ def _sending(original: Callable[..., Any], library: str, streams: tuple[type, ty
         watch = _begin(self, request, library)
         if watch is None:
             return original(self, request, stream=stream, **options)
-        inside = deciding.INSIDE.set(True)
+        inside = context.INSIDE.set(True)
         try:
             response = original(self, request, stream=True, **options)
         except BaseException as fault:
             watch.fail(fault)
             raise
         finally:
-            deciding.INSIDE.reset(inside)
+            context.INSIDE.reset(inside)
         _attach(response, watch, streams[0])
         if not stream:
             try:
@@ -84,7 +84,7 @@ def _sending(original: Callable[..., Any], library: str, streams: tuple[type, ty
                 raise
         return response
 
-    setattr(send, deciding.PATCHED, True)
+    setattr(send, context.PATCHED, True)
     return send
 
 
@@ -94,14 +94,14 @@ def _sending_async(original: Callable[..., Any], library: str, streams: tuple[ty
         watch = _begin(self, request, library)
         if watch is None:
             return await original(self, request, stream=stream, **options)
-        inside = deciding.INSIDE.set(True)
+        inside = context.INSIDE.set(True)
         try:
             response = await original(self, request, stream=True, **options)
         except BaseException as fault:
             watch.fail(fault)
             raise
         finally:
-            deciding.INSIDE.reset(inside)
+            context.INSIDE.reset(inside)
         _attach(response, watch, streams[1])
         if not stream:
             try:
@@ -111,7 +111,7 @@ def _sending_async(original: Callable[..., Any], library: str, streams: tuple[ty
                 raise
         return response
 
-    setattr(send, deciding.PATCHED, True)
+    setattr(send, context.PATCHED, True)
     return send
 
 

@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from erranalytics.client import deciding
+from erranalytics.client import context
+from erranalytics.client.observer import Watch, passing
 from erranalytics.client.recorder import Recorder
-from erranalytics.client.watching import Watch, passing
 
 _classes: dict[type, type] = {}
 # The recorder of the session that is sending.
@@ -25,7 +25,7 @@ def patch(module: ModuleType) -> None:
     """Have the sessions of requests pass through here; once."""
     library = f"requests/{getattr(module, '__version__', '')}"
     adapter, session = module.adapters.HTTPAdapter, module.Session
-    if not hasattr(adapter.send, deciding.PATCHED):
+    if not hasattr(adapter.send, context.PATCHED):
         adapter.send = _sending(adapter.send, library)
         session.send = _marked(session.send)
 
@@ -33,7 +33,7 @@ def patch(module: ModuleType) -> None:
 def _marked(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def send(self: Any, request: Any, **options: Any) -> Any:
-        own = vars(self).get(deciding.MARK)
+        own = vars(self).get(context.MARK)
         if own is None:
             return original(self, request, **options)
         token = _SESSION.set(own)
@@ -51,24 +51,24 @@ def _sending(original: Callable[..., Any], library: str) -> Callable[..., Any]:
         watch = _begin(self, request, library)
         if watch is None:
             return original(self, request, *arguments, **options)
-        inside = deciding.INSIDE.set(True)
+        inside = context.INSIDE.set(True)
         try:
             response = original(self, request, *arguments, **options)
         except BaseException as fault:
             watch.fail(fault)
             raise
         finally:
-            deciding.INSIDE.reset(inside)
+            context.INSIDE.reset(inside)
         _attach(response, watch)
         return response
 
-    setattr(send, deciding.PATCHED, True)
+    setattr(send, context.PATCHED, True)
     return send
 
 
 def _begin(adapter: Any, request: Any, library: str) -> Watch | None:
     own = _SESSION.get()
-    recorder = own or deciding.recorder_for(adapter)[0]
+    recorder = own or context.recorder_for(adapter)[0]
     if recorder is None:
         return None
     try:
