@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from erranalytics.client import Recorder, wrap
-from erranalytics.client.masking import Words, error_body, masked
-from erranalytics.client.observer import BODY, PIECE, Watch
+from erranalytics.client.masking import RequestWords, error_body, masked
+from erranalytics.client.observer import BODY_BYTES, PIECE_BYTES, CallObserver
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
@@ -58,8 +58,8 @@ CASES: dict[str, tuple[bytes, bool, str, dict[str, str], str, int | None]] = {
     "a pull that breaks": (b'{"status":"pulling"}\n{"error":"pull model manifest: file does not exist"}\n', True, "/api/pull", {}, "failed_mid_stream", 2),
     "nothing at all": (b"", True, "/api/chat", {}, "truncated", None),
     "not done": (b'{"response":"aaaa","done":false}', False, "/api/generate", {}, "failed", None),
-    "embeddings larger than what is kept": (b'{"embeddings":[[' + b"0.25," * (BODY // 4) + b"0]]}", False, "/api/embed", {}, "completed", None),
-    "an answer larger than what is kept": (b'{"response":"' + b"a" * BODY + b'","done":true}', False, "/api/generate", {}, "not_observable", None),
+    "embeddings larger than what is kept": (b'{"embeddings":[[' + b"0.25," * (BODY_BYTES // 4) + b"0]]}", False, "/api/embed", {}, "completed", None),
+    "an answer larger than what is kept": (b'{"response":"' + b"a" * BODY_BYTES + b'","done":true}', False, "/api/generate", {}, "not_observable", None),
     "an empty answer to a deletion": (b"", False, "/api/delete", {}, "completed", None),
 }  # fmt: skip
 
@@ -74,10 +74,10 @@ def test_answers_of_other_shapes(name: str, path: Path) -> None:
 
 def test_an_answer_that_is_shorter_than_it_says(path: Path) -> None:
     """Some clients do not mind a body that is shorter than its length: the record does."""
-    watch = Watch({"endpoint": "/v1/chat/completions"}, stream=False, request=b"", write=(found := []).append)
-    watch.answered(200, {"content-length": "100"})
-    watch.feed(b'{"choices":[]}', 0.0, 0.0)
-    watch.end()
+    observer = CallObserver({"endpoint": "/v1/chat/completions"}, stream=False, request=b"", write=(found := []).append)
+    observer.answer_started(200, {"content-length": "100"})
+    observer.feed(b'{"choices":[]}', 0.0, 0.0)
+    observer.end()
     assert found[0]["outcome"] == "failed"
 
 
@@ -96,13 +96,13 @@ def test_memory_is_bounded() -> None:
         (True, b"a" * 200_000),
         (False, b"a" * 200_000),
     ):
-        watch = Watch({"endpoint": "/api/generate"}, stream=streams, request=b"", write=lambda one: None)
-        watch.answered(200, {"content-type": "application/x-ndjson"})
+        observer = CallObserver({"endpoint": "/api/generate"}, stream=streams, request=b"", write=lambda one: None)
+        observer.answer_started(200, {"content-type": "application/x-ndjson"})
         for _ in range(50):
-            watch.feed(piece, 0.0, 0.0)
-        kept = len(watch._rest) + len(watch._body) + sum(map(len, [*watch._tail, *watch.pieces]))
-        assert kept <= 10 * PIECE + BODY
-        watch.end()
+            observer.feed(piece, 0.0, 0.0)
+        kept = len(observer._partial_line) + len(observer._body) + sum(map(len, [*observer._tail, *observer.pieces]))
+        assert kept <= 10 * PIECE_BYTES + BODY_BYTES
+        observer.end()
 
 
 # --- what is not written ----------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_keys_are_masked_as_logs_are(text: str) -> None:
 def test_what_an_error_quotes_of_a_request_is_hidden() -> None:
     """Validators repeat what they were sent, whole, escaped or with its middle left out."""
     prompt = 'My neighbour\'s secret is that he\nburied "the treasure" under the apple tree in 1994'
-    words = Words(json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode())
+    words = RequestWords(json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode())
     body = {
         "detail": [{"loc": ["body", "messages"], "msg": f"bad: {prompt}", "input": prompt}],
         "error": f"input_value='{prompt[:28]}...{prompt[-30:]}' and {json.dumps(prompt)}",
@@ -141,11 +141,11 @@ def test_what_an_error_quotes_of_a_request_is_hidden() -> None:
 
 def test_errors_of_requests_nobody_knows_are_not_written() -> None:
     """Where the request is too long to look through, or was never seen, its error might quote anything."""
-    assert Words(None).hide("cannot parse tell me a secret") is None
-    assert error_body(b'{"error":"x"}', Words(b"x" * (2 << 20))) is None
+    assert RequestWords(None).hide("cannot parse tell me a secret") is None
+    assert error_body(b'{"error":"x"}', RequestWords(b"x" * (2 << 20))) is None
 
 
 def test_long_errors_are_cut() -> None:
     """A page of a gateway does not fill the file."""
     assert len(masked("x" * 100_000)) < 2_100
-    assert len(error_body(b"<html>" + b"x" * 100_000, Words(b"")) or "") < 2_100
+    assert len(error_body(b"<html>" + b"x" * 100_000, RequestWords(b"")) or "") < 2_100

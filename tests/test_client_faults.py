@@ -16,8 +16,8 @@ from support.wire.server import FAILURE
 
 from erranalytics.client import Recorder, instrumentation, record
 from erranalytics.client import recorder as recorders
-from erranalytics.client.file import Lines
-from erranalytics.client.observer import Watch
+from erranalytics.client.file import LineFile
+from erranalytics.client.observer import CallObserver
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
     """Whole lines only, the newest file has the plain name, and only so many stay."""
-    lines = Lines(tmp_path / "calls.jsonl", max_bytes=100, kept=2)
+    lines = LineFile(tmp_path / "calls.jsonl", max_bytes=100, kept=2)
     for number in range(20):
         assert lines.append(f"{number:02} {'x' * 26}")
     lines.close()
@@ -41,8 +41,8 @@ def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
 
 WRITER = """
 import json, sys
-from erranalytics.client.file import Lines
-lines = Lines(sys.argv[1], max_bytes=40_000, kept=50)
+from erranalytics.client.file import LineFile
+lines = LineFile(sys.argv[1], max_bytes=40_000, kept=50)
 for number in range(300):
     assert lines.append(json.dumps({"name": sys.argv[2], "number": number, "text": "x" * 200}))
 """
@@ -60,7 +60,7 @@ def test_processes_share_a_file(path: Path) -> None:
 
 def test_a_file_that_was_removed_is_made_again(path: Path) -> None:
     """Whoever rotates files with tools of the system loses nothing."""
-    lines = Lines(path)
+    lines = LineFile(path)
     lines.append("a")
     path.rename(path.with_name("moved"))
     lines.append("b")
@@ -88,7 +88,7 @@ def test_a_full_disk_loses_records_only(server) -> None:
     assert recorder.lost_count == 1
 
 
-@pytest.mark.parametrize("where", ["begin", "answered", "feed", "record"])
+@pytest.mark.parametrize("where", ["begin", "answer_started", "feed", "record"])
 def test_faults_of_the_recorder_stay_inside(server, path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Whatever breaks in the recorder, the program sees its answer."""
 
@@ -97,9 +97,9 @@ def test_faults_of_the_recorder_stay_inside(server, path, monkeypatch: pytest.Mo
 
     target: tuple[Any, str] = {
         "begin": (recorders, "body_facts"),
-        "answered": (Watch, "_unpack_by"),
-        "feed": (Watch, "_look"),
-        "record": (Watch, "_record"),
+        "answer_started": (CallObserver, "_set_decoder"),
+        "feed": (CallObserver, "_examine"),
+        "record": (CallObserver, "_record"),
     }[where]
     monkeypatch.setattr(*target, broken)
     with record(path), httpx.Client() as client, stream(client, server) as response:

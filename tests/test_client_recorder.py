@@ -84,7 +84,7 @@ def test_what_cannot_be_watched_is_given_back_with_a_warning(caplog) -> None:
     thing = object()
     with caplog.at_level(logging.WARNING):
         assert wrap(thing) is thing
-    assert "object is no client that can be watched" in caplog.text
+    assert "object is not a client that can be watched" in caplog.text
 
 
 def test_other_calls_of_a_program_are_left_alone(server, path, calls) -> None:

@@ -1,8 +1,8 @@
-"""One call while it passes: counts its chunks, times them, keeps the last of them, and tells at the end how it ended.
+"""One call while it runs: its pieces are counted and timed, and its record is made when it ends.
 
-The hot part is ``Watch.feed``, which sees every piece of an answer, takes its time and puts it aside; every few pieces
-are searched together. Nothing is kept but the last pieces of a stream, or a body up to a limit, and that only until the
-call ends.
+``CallObserver.feed`` is the hot path: it sees every piece of an answer, takes the time and puts the piece aside.
+Several pieces are examined together. Only the last pieces of a stream, or a body up to a limit, are kept until the call
+ends.
 """
 
 from __future__ import annotations
@@ -15,28 +15,38 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from erranalytics.client import outcome as judging
-from erranalytics.client.http_facts import answer_facts, stamp
-from erranalytics.client.masking import NAME_LIMIT, Words, error_body, masked
+from erranalytics.client.bodies import (
+    BodyContent,
+    error_fields,
+    error_in,
+    parse_json,
+    read_body,
+    read_stream_end,
+    stream_objects,
+)
+from erranalytics.client.http_facts import UNREADABLE_MAINTENANCE, answer_facts, format_time
+from erranalytics.client.masking import NAME_LIMIT, RequestWords, error_body, masked
+from erranalytics.client.outcome import Ending, outcome_of
+from erranalytics.client.routes import NATIVE_PATHS
 
-PIECE = 64 << 10
-BODY = 256 << 10
-# How many small pieces are looked at together, and above which size one is looked at at once.
-TOGETHER, LARGE = 32, 8 << 10
-# The last of a stream that are kept, and how many objects in them are read at the end.
-TAIL, LOOKED_AT = 2, 4
+PIECE_BYTES = 64 << 10
+BODY_BYTES = 256 << 10
+# Small pieces are examined in batches of so many; a larger one is examined at once.
+BATCH, LARGE_BYTES = 32, 8 << 10
+# How many batches of a stream are kept, and how many objects at its end are read.
+TAIL_BATCHES, LAST_OBJECTS = 2, 4
 EVENTS, LINES = "text/event-stream", "application/x-ndjson"
 
 clock = time.perf_counter
 
 
-class Watch:
-    """What is known of one call; ``write`` gets its record once, however it ends, and nothing here ever raises.
+class CallObserver:
+    """What is known of one call; ``write`` gets its record once, however it ends, and no method raises.
 
     Args:
-        facts: fields of the record that are known before.
-        stream: whether an answer in pieces was asked for; nothing when only the answer will tell.
-        request: the body that was sent, to hide what an error quotes of it; nothing when it is not known.
+        facts: fields of the record that are known before the call.
+        stream: whether the program asked for an answer in pieces; null when only the answer shows it.
+        request: the body that was sent, to hide what an error quotes from it; null when it is unknown.
         write: takes the finished record.
     """
 
@@ -54,124 +64,124 @@ class Watch:
         self._request, self._write = request, write
         self._process = os.getpid()
         self._attrs: dict[str, Any] = {}
-        self._count, self.longest = 0, 0.0
-        self._first: float | None = None
-        self._rest = b""
-        self._tail: deque[bytes] = deque(maxlen=TAIL)
-        self._body, self._size, self._expected = bytearray(), 0, -1
+        self._chunk_count, self.longest_wait = 0, 0.0
+        self._first_at: float | None = None
+        self._partial_line = b""
+        self._tail: deque[bytes] = deque(maxlen=TAIL_BATCHES)
+        self._body, self._size, self._expected_size = bytearray(), 0, -1
         self._error: Any = None
-        # How the pieces of the answer are told apart: by events, by lines, or not at all.
-        self._is_events, self._is_lines, self._is_untold = False, False, False
+        # The form of the answer: events, lines, or one body; undetected until its first bytes show it.
+        self._is_events, self._is_lines, self._is_undetected = False, False, False
         self.pieces: list[bytes] = []
-        self.together = 1
-        self._unpack: Callable[[bytes], bytes] | None = None
+        self.batch_size = 1
+        self._decode: Callable[[bytes], bytes] | None = None
         self._is_opaque = False
         self._started_at = time.time()
-        self._started = self.last = clock()
+        self._started = self.last_at = clock()
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
-    def answered(self, status: int, headers: Mapping[str, str], *, is_unpacked: bool = False) -> None:
-        """The headers of the answer are here, whatever the case of their names."""
+    def answer_started(self, status: int, headers: Mapping[str, str], *, is_decoded: bool = False) -> None:
+        """The headers of the answer came; their names may have any case."""
         try:
             self.status = status
-            # Looking one name up among the headers of a client costs as much as taking all of them once.
+            # One lookup in a client's headers costs as much as copying them all.
             headers = {name.lower(): value for name, value in headers.items()}
             for name, value in answer_facts(headers, status).items():
-                # A time that cannot be read is no field.
-                (self._attrs if name == "maintenance_until_text" else self.facts)[name] = value
-            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+                (self._attrs if name == UNREADABLE_MAINTENANCE else self.facts)[name] = value
+            content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             if status < 300:
                 if self.stream is None:
-                    self.stream = kind in {EVENTS, LINES}
-                self._is_events, self._is_lines = self.stream and kind == EVENTS, self.stream and kind == LINES
-                self._is_untold = self.stream and not (self._is_events or self._is_lines)
-            packing = headers.get("content-encoding", "identity").strip().lower()
-            if not is_unpacked and packing not in {"identity", ""}:
-                self._unpack_by(packing)
-            elif not is_unpacked and headers.get("content-length", "").isdecimal():
-                self._expected = int(headers["content-length"])
+                    self.stream = content_type in {EVENTS, LINES}
+                self._is_events = self.stream and content_type == EVENTS
+                self._is_lines = self.stream and content_type == LINES
+                self._is_undetected = self.stream and not (self._is_events or self._is_lines)
+            encoding = headers.get("content-encoding", "identity").strip().lower()
+            if not is_decoded and encoding not in {"identity", ""}:
+                self._set_decoder(encoding)
+            elif not is_decoded and headers.get("content-length", "").isdecimal():
+                self._expected_size = int(headers["content-length"])
         except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
             self._is_opaque = True
 
-    def _unpack_by(self, packing: str) -> None:
-        if packing in {"gzip", "x-gzip", "deflate"}:
-            self._unpack = zlib.decompressobj(47).decompress
+    def _set_decoder(self, encoding: str) -> None:
+        if encoding in {"gzip", "x-gzip", "deflate"}:
+            self._decode = zlib.decompressobj(47).decompress
         else:
             self._is_opaque = True
 
-    def unpacked(self) -> None:
-        """The body comes unpacked, whatever its headers say."""
-        self._unpack, self._is_opaque, self._expected = None, False, -1
+    def body_is_decoded(self) -> None:
+        """The body comes decoded, whatever its headers say."""
+        self._decode, self._is_opaque, self._expected_size = None, False, -1
 
-    def feed(self, piece: bytes, waited: float, now: float) -> None:
-        """A piece of the answer came at ``now`` after a wait of so many seconds."""
-        self.last = now
-        self.longest = max(self.longest, waited)
+    def feed(self, piece: bytes, waited_s: float, now: float) -> None:
+        """A piece of the answer came at ``now``, after the client had waited for it."""
+        self.last_at = now
+        self.longest_wait = max(self.longest_wait, waited_s)
         self.pieces.append(piece)
-        # Pieces are looked at together: that costs a fraction of looking at each.
-        if len(self.pieces) >= self.together or len(piece) > LARGE:
-            self.look()
+        # A batch costs a fraction of examining each of its pieces.
+        if len(self.pieces) >= self.batch_size or len(piece) > LARGE_BYTES:
+            self.examine()
 
-    def look(self) -> None:
-        """Look at the pieces that came since the last time."""
+    def examine(self) -> None:
+        """Examine the pieces that came since the last time."""
         try:
-            self._look()
+            self._examine()
         except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
-            self._is_opaque, self._unpack = True, None
+            self._is_opaque, self._decode = True, None
             self.pieces.clear()
 
-    def _look(self) -> None:
+    def _examine(self) -> None:
         data = b"".join(self.pieces)
         self.pieces.clear()
-        if self._first is None and data:
-            # Until here was the wait for the first byte, which is no gap.
-            self._first, self.longest = self.last, 0.0
-            self.together = TOGETHER
-        if self._unpack is not None:
-            data = self._unpack(data)
+        if self._first_at is None and data:
+            # The wait for the first byte is not a gap.
+            self._first_at, self.longest_wait = self.last_at, 0.0
+            self.batch_size = BATCH
+        if self._decode is not None:
+            data = self._decode(data)
         if self._is_lines or self._is_events:
-            self._look_at_stream(data)
+            self._examine_stream(data)
         else:
-            self._look_at_body(data)
+            self._examine_body(data)
 
-    def _look_at_stream(self, piece: bytes) -> None:
-        cut = piece.rfind(b"\n") + 1
-        if self._rest or cut != len(piece):
+    def _examine_stream(self, data: bytes) -> None:
+        cut = data.rfind(b"\n") + 1
+        if self._partial_line or cut != len(data):
             if not cut:
-                self._rest = (self._rest + piece)[-PIECE:]
+                self._partial_line = (self._partial_line + data)[-PIECE_BYTES:]
                 return
-            piece, self._rest = self._rest + piece[:cut], piece[cut:][-PIECE:]
+            data, self._partial_line = self._partial_line + data[:cut], data[cut:][-PIECE_BYTES:]
         if self._is_lines:
-            self._count += piece.count(b"\n")
+            self._chunk_count += data.count(b"\n")
         else:
-            # A piece begins where a line begins, so its first line has no line feed before it.
-            self._count += piece.count(b"\ndata:") + piece.startswith(b"data:")
-        # In a text of a model the quotes are escaped: this is a key or a type.
-        if b'"error"' in piece and self._error is None:
-            self._error = self._failure_in(piece)
-        self._tail.append(piece if len(piece) <= PIECE else piece[-PIECE:])
+            # The data begins at the start of a line, so no line feed precedes its first line.
+            self._chunk_count += data.count(b"\ndata:") + data.startswith(b"data:")
+        # A model's text has its quotes escaped, so this is a key or a type.
+        if b'"error"' in data and self._error is None:
+            self._error = self._error_in(data)
+        self._tail.append(data if len(data) <= PIECE_BYTES else data[-PIECE_BYTES:])
 
-    def _failure_in(self, piece: bytes) -> Any:
-        for payload in _payloads(piece):
-            if b'"error"' in payload and (found := judging.failure_in(_json(payload))):
-                return found
+    def _error_in(self, data: bytes) -> Any:
+        for text in stream_objects(data):
+            if b'"error"' in text and (error := error_in(parse_json(text))):
+                return error
         return None
 
-    def _look_at_body(self, piece: bytes) -> None:
-        self._size += len(piece)
-        room = BODY - len(self._body)
+    def _examine_body(self, data: bytes) -> None:
+        self._size += len(data)
+        room = BODY_BYTES - len(self._body)
         if room > 0:
-            self._body += piece[:room]
-        if self._is_untold and (start := bytes(self._body[:16]).lstrip()):
-            # A stream without a telling type shows in its first bytes what it is. JSON where events should come is an
+            self._body += data[:room]
+        if self._is_undetected and (start := bytes(self._body[:16]).lstrip()):
+            # The content type did not name the form, but the first bytes do. JSON where events are expected is an
             # answer in one piece.
-            self._is_untold = False
+            self._is_undetected = False
             self._is_events = start.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
             self._is_lines = start.startswith(b"{") and not (self.facts.get("endpoint") or "").startswith("/v1/")
             if self._is_events or self._is_lines:
-                first, self._body = bytes(self._body), bytearray()
-                self._look_at_stream(first)
+                body, self._body = bytes(self._body), bytearray()
+                self._examine_stream(body)
 
     # --- at the end ------------------------------------------------------------------------------------------------
 
@@ -179,170 +189,176 @@ class Watch:
         """The body ended as HTTP says it should."""
         self._finish("end")
 
-    def fail(self, fault: BaseException) -> None:
-        """The client raised; what is no ``Exception`` is the wish to stop: a cancelled task, an interrupt."""
-        # The clients have a class of their own for a deadline of their own, and all call it a timeout.
-        is_late = "timeout" in type(fault).__name__.lower() or "timed out" in str(fault)[:200]
-        self._finish(("timeout" if is_late else "fault") if isinstance(fault, Exception) else "cancelled", fault)
+    def fail(self, exception: BaseException) -> None:
+        """The client raised; an exception that is not an ``Exception`` is a wish to stop: a cancelled task, Ctrl-C."""
+        if not isinstance(exception, Exception):
+            self._finish("cancelled", exception)
+            return
+        # Each client has its own class for a deadline that passed, and all call it a timeout.
+        is_timeout = "timeout" in type(exception).__name__.lower() or "timed out" in str(exception)[:200]
+        self._finish("timeout" if is_timeout else "exception", exception)
 
-    def close(self, why: str = "closed") -> None:
-        """The program closed the answer, dropped it, or ended; without effect when the call has ended before."""
+    def close(self, reason: str | None = None) -> None:
+        """The program closed the answer, or ``reason`` did; this has no effect on a call that has ended."""
         if not self.is_finished:
-            if why != "closed":
-                self._attrs["ended_by"] = why
+            if reason:
+                self._attrs["ended_by"] = reason
             self._finish("closed")
 
     def give_up(self) -> None:
-        """The body of the answer will not be seen."""
-        self._finish("unseen")
+        """The body of the answer cannot be watched."""
+        self._finish("unwatched")
 
     def __del__(self) -> None:
         self.close("dropped by the program")
 
-    def _finish(self, how: str, fault: BaseException | None = None) -> None:
-        # A forked child has a copy of every open call; it is the parent's to tell.
+    def _finish(self, ending: Ending, exception: BaseException | None = None) -> None:
+        # A forked child has a copy of every open call, but the parent writes the records.
         if self.is_finished or self._process != os.getpid():
             return
         self.is_finished = True
         ended = clock()
         try:
             if self.pieces:
-                self._look()
-        except Exception:  # noqa: BLE001 - what cannot be read cannot be judged
+                self._examine()
+        except Exception:  # noqa: BLE001 - a body that cannot be read shows nothing
             self._is_opaque = True
         try:
-            self._write(self._record(how, fault, ended))
+            self._write(self._record(ending, exception, ended))
         except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
             pass
         finally:
-            self._request, self._body, self._rest = b"", bytearray(), b""
+            self._request, self._body, self._partial_line = b"", bytearray(), b""
             self._tail.clear()
             self.pieces.clear()
 
-    def _found(self) -> judging.Findings:
-        if self._is_events or self._is_lines:
-            line, self._rest = self._rest, b""
-            if any(payload == b"[DONE]" or _json(payload) is not None for payload in _payloads(line)):
-                # The last line of a stream may lack its line feed; one that was cut is no line.
-                self._look_at_stream(line + b"\n")
-            tail = b"".join(self._tail)
-            payloads = _payloads(tail)
-            self._count -= payloads[-1:] == [b"[DONE]"]
-            found = judging.read_tail(payloads[-LOOKED_AT:])
-            found.is_garbled = self._is_lines and bool(tail) and _json(tail.strip().rpartition(b"\n")[2]) is None
-        else:
-            found = self._found_whole()
-        found.error = found.error or self._error
-        return found
+    def _content(self) -> BodyContent:
+        content = self._stream_content() if self._is_events or self._is_lines else self._body_content()
+        content.error = content.error or self._error
+        return content
 
-    def _found_whole(self) -> judging.Findings:
+    def _stream_content(self) -> BodyContent:
+        line, self._partial_line = self._partial_line, b""
+        if any(text == b"[DONE]" or parse_json(text) is not None for text in stream_objects(line)):
+            # The last line of a stream may lack its line feed; a line that was cut is not JSON.
+            self._examine_stream(line + b"\n")
+        tail = b"".join(self._tail)
+        objects = stream_objects(tail)
+        self._chunk_count -= objects[-1:] == [b"[DONE]"]
+        content = read_stream_end(objects[-LAST_OBJECTS:])
+        last_line = tail.strip().rpartition(b"\n")[2]
+        content.is_garbled = self._is_lines and bool(tail) and parse_json(last_line) is None
+        return content
+
+    def _body_content(self) -> BodyContent:
         route = self.facts.get("endpoint")
         if not self._body and self.stream:
-            return judging.Findings()
-        if self._size <= BODY:
-            found = judging.read_whole(bytes(self._body), route)
+            return BodyContent()
+        if self._size <= BODY_BYTES:
+            content = read_body(bytes(self._body), route)
         else:
-            # Embeddings are this long; the answer of a model would need its mark, which may stand anywhere.
-            found = judging.Findings(done=None if route in {"/api/generate", "/api/chat"} else True)
-        if self._size < self._expected and self.facts.get("method") != "HEAD":
-            found.done = False
-        return found
+            # Embeddings are this long. A model's answer needs its end mark, which may be beyond the limit.
+            content = BodyContent(is_complete=None if route in NATIVE_PATHS else True)
+        if self._size < self._expected_size and self.facts.get("method") != "HEAD":
+            content.is_complete = False
+        return content
 
-    def _record(self, how: str, fault: BaseException | None, ended: float) -> dict[str, Any]:
-        is_answer = self.status is not None and self.status < 300
-        found = self._found() if is_answer else judging.Findings()
-        is_pieces = self._is_events or self._is_lines
-        if how != "end" and not is_pieces:
-            # Part of a body proves nothing but that it is a page of a gateway.
-            found = judging.Findings(is_foreign=found.is_foreign)
-        # Whoever leaves a stream of no known form may have met something he cannot read.
-        is_unknown = bool(self.stream and self._first is not None and not is_pieces and how != "end")
-        word = judging.outcome(
+    def _record(self, ending: Ending, exception: BaseException | None, ended: float) -> dict[str, Any]:
+        is_success = self.status is not None and self.status < 300
+        content = self._content() if is_success else BodyContent()
+        is_stream = self._is_events or self._is_lines
+        if ending != "end" and not is_stream:
+            # Part of a body proves nothing, but it can show a gateway's page.
+            content = BodyContent(is_gateway_page=content.is_gateway_page)
+        # A program that leaves a stream of an unknown form may have met something that it cannot read.
+        is_unknown_form = bool(self.stream and self._first_at is not None and not is_stream and ending != "end")
+        outcome = outcome_of(
             stream=self.stream,
             status=self.status,
-            how=how,
-            has_begun=self._first is not None,
-            is_opaque=self._is_opaque or is_unknown,
-            found=found,
+            ending=ending,
+            has_begun=self._first_at is not None,
+            is_opaque=self._is_opaque or is_unknown_form,
+            content=content,
         )
-        if found.finish_reason:
-            self._attrs["finish_reason"] = found.finish_reason
-        if is_pieces and self.longest:
-            self._attrs["longest_gap_ms"] = _ms(self.longest)
+        if content.finish_reason:
+            self._attrs["finish_reason"] = content.finish_reason
+        if is_stream and self.longest_wait:
+            self._attrs["longest_gap_ms"] = milliseconds(self.longest_wait)
         record = {
             **self.facts,
-            "ts_start": stamp(self._started_at),
-            "ts_end": stamp(self._started_at + ended - self._started),
-            "duration_ms": _ms(ended - self._started),
+            **span(self._started_at, ended - self._started),
             "stream": self.stream,
             "http_status": self.status,
             "status_source": "none" if self.status is None else "wire",
-            "outcome": word,
-            "first_chunk_ms": None if self._first is None else _ms(self._first - self._started),
-            "chunk_count": self._count if is_pieces else None,
-            "last_chunk_gap_ms": None if self._first is None else _ms(ended - self.last),
-            "done_seen": found.mark,
+            "outcome": outcome,
+            "first_chunk_ms": None if self._first_at is None else milliseconds(self._first_at - self._started),
+            "chunk_count": self._chunk_count if is_stream else None,
+            "last_chunk_gap_ms": None if self._first_at is None else milliseconds(ended - self.last_at),
+            "done_seen": content.done_seen,
+            **self._error_record(content, exception),
         }
-        record.update(self._fault_fields(found, fault))
         record["attrs"] = {**self.facts.get("attrs", {}), **self._attrs}
         return record
 
-    def _fault_fields(self, found: judging.Findings, fault: BaseException | None) -> dict[str, Any]:
-        """What went wrong in the words of the client and of the server."""
-        kind, message, body = None, None, None
-        if found.error:
-            kind, message = judging.told({"error": found.error})
-            body = json.dumps({"error": found.error}).encode()
-        elif self._body and ((self.status or 0) >= 300 or found.is_foreign):
+    def _error_record(self, content: BodyContent, exception: BaseException | None) -> dict[str, Any]:
+        """The fields of an error: the server's text where it sent one, else the exception's."""
+        error_type, message, body = None, None, None
+        if content.error:
+            error_type, message = error_fields({"error": content.error})
+            body = json.dumps({"error": content.error}).encode()
+        elif self._body and ((self.status or 0) >= 300 or content.is_gateway_page):
             body = bytes(self._body)
-            kind, message = judging.told(_json(body))
-        if fault is not None:
-            kind, message = f"{type(fault).__module__}.{type(fault).__qualname__}", message or str(fault)
+            error_type, message = error_fields(parse_json(body))
+        if exception is not None:
+            error_type, message = class_name(exception), message or str(exception)
         if message is None and body is None:
-            return {"error_type": kind}
-        words = Words(self._request)
+            return {"error_type": error_type}
+        words = RequestWords(self._request)
         return {
-            "error_type": kind and masked(kind, limit=NAME_LIMIT),
+            "error_type": error_type and masked(error_type, limit=NAME_LIMIT),
             "error_message": words.hide(message) or None,
             "error_body": error_body(body, words) if body else None,
         }
 
 
-def passing(inner: Iterator[bytes], watch: Watch) -> Iterator[bytes]:
-    """The pieces of an answer as they come, each shown to the watch on its way to the program."""
-    # Does what ``Watch.feed`` does, without a call for each piece: that would cost as much as all the rest.
-    step, pieces, together, longest = inner.__next__, watch.pieces, 1, 0.0
+def observed(pieces: Iterator[bytes], observer: CallObserver) -> Iterator[bytes]:
+    """The pieces of an answer as they come; the observer sees each of them before the program does."""
+    # This repeats ``CallObserver.feed``: one call for each piece would cost as much as everything else.
+    step, waiting, batch_size, longest_wait = pieces.__next__, observer.pieces, 1, 0.0
     while True:
         asked = clock()
         try:
             piece = step()
         except StopIteration:
-            watch.end()
+            observer.end()
             return
-        except BaseException as fault:
-            watch.fail(fault)
+        except BaseException as exception:
+            observer.fail(exception)
             raise
-        watch.last = now = clock()
-        if now - asked > longest:
-            watch.longest = longest = now - asked
-        pieces.append(piece)
-        if len(pieces) >= together or len(piece) > LARGE:
-            watch.look()
-            together, longest = watch.together, watch.longest
+        observer.last_at = now = clock()
+        if now - asked > longest_wait:
+            observer.longest_wait = longest_wait = now - asked
+        waiting.append(piece)
+        if len(waiting) >= batch_size or len(piece) > LARGE_BYTES:
+            observer.examine()
+            batch_size, longest_wait = observer.batch_size, observer.longest_wait
         yield piece
 
 
-def _payloads(data: bytes) -> list[bytes]:
-    """The objects of lines, or of the data of events."""
-    return [line.removeprefix(b"data:").strip() for line in data.split(b"\n") if line.startswith((b"data:", b"{"))]
+def span(started_at: float, duration_s: float) -> dict[str, Any]:
+    """The fields of a record that say when a call began, when it ended, and how long it took."""
+    return {
+        "ts_start": format_time(started_at),
+        "ts_end": format_time(started_at + duration_s),
+        "duration_ms": milliseconds(duration_s),
+    }
 
 
-def _json(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _ms(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """Seconds as records write durations."""
     return round(seconds * 1_000, 3)
+
+
+def class_name(exception: BaseException) -> str:
+    """The full name of an exception's class."""
+    return f"{type(exception).__module__}.{type(exception).__qualname__}"

@@ -1,52 +1,61 @@
-"""What an exception of an SDK says, where nothing of the call was seen on the wire.
+"""The status that an exception of an SDK carries, and where it comes from, for calls that were not seen on the wire.
 
-A status on an exception is not always one that came over the wire: litellm makes up 408 and 500, ollama-python sets
--1 when an error comes in the middle of a stream.
+Not every status on an exception came over the wire: litellm makes up 408 and 500, and ollama-python sets -1 for an
+error in the middle of a stream.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
+
+StatusSource = Literal["wire", "sdk_synthetic", "sentinel", "inferred", "none"]
+STATUS_SOURCES: dict[StatusSource, str] = {
+    "wire": "It came over the network.",
+    "sdk_synthetic": "The SDK made it up, as litellm does with 408 and 500.",
+    "sentinel": "The SDK put a number that is not a status, as ollama-python does with -1; `http_status` is empty.",
+    "inferred": "It was read out of a text.",
+    "none": "There is none.",
+}
 
 SDKS = frozenset(("anthropic", "langchain_ollama", "litellm", "ollama", "openai")) | frozenset(
     ("aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "requests")
 )
-# litellm/exceptions.py at v1.106.2: these get their status from the class, whatever came over the wire.
-SYNTHETIC = frozenset(("APIConnectionError", "MidStreamFallbackError", "Timeout"))
-_CODE = re.compile(
+# litellm/exceptions.py@v1.106.2: the status of these belongs to the class, whatever came over the wire.
+LITELLM_SYNTHETIC = ("APIConnectionError", "Timeout", "MidStreamFallbackError")
+_STATUS_IN_TEXT = re.compile(
     r"(?:Error code: |status code:? |Client error '|Server error ')(\d{3})\b|^(\d{3}) (?:Client|Server) Error:"
 )
 
 
-def sdk(fault: BaseException) -> str | None:
-    """The package an exception comes from, when it is one that talks to models."""
-    package = type(fault).__module__.partition(".")[0]
+def sdk_of(exception: BaseException) -> str | None:
+    """The package that an exception comes from, if it is one that talks to models."""
+    package = type(exception).__module__.partition(".")[0]
     return package if package in SDKS else None
 
 
-def status_of(fault: BaseException) -> tuple[int | None, str]:
-    """HTTP status and its source: wire, sdk_synthetic, sentinel, inferred or none.
+def status_of(exception: BaseException) -> tuple[int | None, StatusSource]:
+    """HTTP status of an exception, and its source.
 
     >>> status_of(ValueError("Error code: 502")), status_of(OSError("gone"))
     ((502, 'inferred'), (None, 'none'))
     """
-    value = _number(getattr(fault, "status_code", None))
-    if value == -1:
+    status = _integer(getattr(exception, "status_code", None))
+    if status == -1:
         return None, "sentinel"
-    if sdk(fault) == "litellm":
-        made_up = type(fault).__name__ in SYNTHETIC or not 100 <= (value or 0) <= 599
-        return (value, "sdk_synthetic") if value and made_up else (value, "inferred" if value else "none")
-    answer = _number(getattr(getattr(fault, "response", None), "status_code", None))
+    if sdk_of(exception) == "litellm":
+        is_synthetic = type(exception).__name__ in LITELLM_SYNTHETIC or not 100 <= (status or 0) <= 599
+        return (status, "sdk_synthetic" if is_synthetic else "inferred") if status else (status, "none")
+    response_status = _integer(getattr(getattr(exception, "response", None), "status_code", None))
     # aiohttp calls it status, and puts 400 on a body that was cut.
-    if value is None and type(fault).__name__ == "ClientResponseError":
-        value = _number(getattr(fault, "status", None))
-    value = answer or value
-    if value and 100 <= value <= 599:
-        return value, "wire"
-    found = _CODE.search(str(fault))
-    return (int(found[1] or found[2]), "inferred") if found else (None, "none")
+    if status is None and type(exception).__name__ == "ClientResponseError":
+        status = _integer(getattr(exception, "status", None))
+    status = response_status or status
+    if status and 100 <= status <= 599:
+        return status, "wire"
+    match = _STATUS_IN_TEXT.search(str(exception))
+    return (int(match[1] or match[2]), "inferred") if match else (None, "none")
 
 
-def _number(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,1 +1,1 @@
-"""How each library for HTTP shows its calls to the recorder: one module for each library."""
+"""How each HTTP library shows its calls to the recorder: one module for each library."""

@@ -1,8 +1,8 @@
 """How sessions of aiohttp show their calls.
 
-``ClientSession._request`` is the function behind get, post and request. A body is read from a ``StreamReader``, whose
-class has no room for anything more: the watch sits in its timer, which every wait for data passes, and reader and
-answer become of a class of the same name that tells it what is read.
+``ClientSession._request`` is the function that get, post and request call. A body is read from a ``StreamReader``,
+whose class has no room for another attribute: the observer is kept in its timer, which every wait for data passes.
+Reader and answer get a class of the same name that shows the observer what is read.
 """
 
 from __future__ import annotations
@@ -13,59 +13,46 @@ from collections.abc import Callable
 from types import ModuleType, TracebackType
 from typing import Any
 
-from erranalytics.client import context
-from erranalytics.client.observer import Watch, clock
-
-_classes: dict[type, type] = {}
+from erranalytics.client.instruments.base import PATCHED, Sending, begin, lookalike
+from erranalytics.client.observer import CallObserver, clock
 
 
 def patch(module: ModuleType) -> None:
-    """Have the sessions of aiohttp pass through here; once."""
+    """Route all calls of aiohttp's sessions through this instrument; a second time changes nothing."""
     library = f"aiohttp/{getattr(module, '__version__', '')}"
     session = module.ClientSession
-    if not hasattr(session._request, context.PATCHED):
-        session._request = _sending(session._request, library)
+    if not hasattr(session._request, PATCHED):
+        session._request = _instrumented(session._request, library)
 
 
-def _sending(original: Callable[..., Any], library: str) -> Callable[..., Any]:
+def _instrumented(original: Callable[..., Any], library: str) -> Callable[..., Any]:
     @functools.wraps(original)
     async def _request(self: Any, method: str, str_or_url: Any, **options: Any) -> Any:
-        watch = _begin(self, method, str_or_url, options, library)
-        if watch is None:
+        observer = begin(self, library, lambda: _request_fields(self, method, str_or_url, options))
+        if observer is None:
             return await original(self, method, str_or_url, **options)
-        inside = context.INSIDE.set(True)
-        try:
-            response = await original(self, method, str_or_url, **options)
-        except BaseException as fault:
-            _refused(fault, watch)
-            raise
-        finally:
-            context.INSIDE.reset(inside)
-        _attach(response, watch)
+        with Sending(observer):
+            try:
+                response = await original(self, method, str_or_url, **options)
+            except BaseException as exception:
+                _note_status(exception, observer)
+                raise
+        _attach(response, observer)
         return response
 
-    setattr(_request, context.PATCHED, True)
+    setattr(_request, PATCHED, True)
     return _request
 
 
-def _begin(session: Any, method: str, url: Any, options: dict[str, Any], library: str) -> Watch | None:
-    recorder, is_asked_for = context.recorder_for(session)
-    if recorder is None:
-        return None
-    try:
-        whole = session._build_url(url)
-        headers = {str(name).lower(): str(value) for name, value in dict(options.get("headers") or {}).items()}
-        return recorder.begin(
-            method=method.upper(),
-            url_host=f"{whole.host}:{whole.port}",
-            path=whole.path,
-            headers=headers,
-            body=_body(options),
-            library=library,
-            is_asked_for=is_asked_for,
-        )
-    except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
-        return None
+def _request_fields(session: Any, method: str, str_or_url: Any, options: dict[str, Any]) -> dict[str, Any]:
+    url = session._build_url(str_or_url)
+    return {
+        "method": method.upper(),
+        "url_host": f"{url.host}:{url.port}",
+        "path": url.path,
+        "headers": {str(name).lower(): str(value) for name, value in dict(options.get("headers") or {}).items()},
+        "body": _body(options),
+    }
 
 
 def _body(options: dict[str, Any]) -> bytes | None:
@@ -75,63 +62,54 @@ def _body(options: dict[str, Any]) -> bytes | None:
     return data.encode() if isinstance(data, str) else data if isinstance(data, bytes) else None
 
 
-def _refused(fault: BaseException, watch: Watch) -> None:
-    """A session may raise for a status by itself: then that is known, and no body."""
-    status = getattr(fault, "status", None)
+def _note_status(exception: BaseException, observer: CallObserver) -> None:
+    """A session may raise for a status by itself: then the status is known, and the body is not."""
+    status = getattr(exception, "status", None)
     if isinstance(status, int) and status >= 300:
-        watch.answered(status, dict(getattr(fault, "headers", None) or {}), is_unpacked=True)
-    watch.fail(fault)
+        observer.answer_started(status, dict(getattr(exception, "headers", None) or {}), is_decoded=True)
 
 
-def _attach(response: Any, watch: Watch) -> None:
-    """Put the watch between an answer and its body."""
+def _attach(response: Any, observer: CallObserver) -> None:
+    """Put the observer between an answer and its body."""
     try:
         content = response.content
-        watch.answered(response.status, response.headers, is_unpacked=True)
+        observer.answer_started(response.status, response.headers, is_decoded=True)
         if content.at_eof():
-            watch.end()
+            observer.end()
             return
-        content._timer = _Timer(content._timer, watch)
-        content.__class__ = _watched(type(content), _reader)
-        response._erranalytics_watch = watch
-        response.__class__ = _watched(type(response), _answer)
+        content._timer = _Timer(content._timer, observer)
+        content.__class__ = lookalike(type(content), _observed_reader)
+        response._erranalytics_observer = observer
+        response.__class__ = lookalike(type(response), _observed_answer)
     except Exception:  # noqa: BLE001 - a version that is built otherwise shows its status only
-        watch.give_up()
+        observer.give_up()
 
 
-def _watched(kind: type, made: Callable[[type], type]) -> type:
-    if kind not in _classes:
-        _classes[kind] = made(kind)
-        _classes[kind].__qualname__ = kind.__qualname__
-        _classes[kind].__module__ = kind.__module__
-    return _classes[kind]
-
-
-def _reader(kind: type) -> type:
+def _observed_reader(kind: type) -> type:
     class StreamReader(kind):  # type: ignore[misc]
         __slots__ = ()
 
         def _read_nowait_chunk(self, n: int) -> bytes:
             piece: bytes = super()._read_nowait_chunk(n)
-            watch = self._timer.watch
-            watch.feed(piece, self._timer.take(), clock())
+            observer = self._timer.observer
+            observer.feed(piece, self._timer.take_wait(), clock())
             if self._eof and not self._buffer:
-                watch.end()
+                observer.end()
             return piece
 
         def feed_eof(self) -> None:
             super().feed_eof()
             if not self._buffer:
-                self._timer.watch.end()
+                self._timer.observer.end()
 
         def set_exception(self, exc: BaseException, *more: Any) -> None:
-            self._timer.watch.fail(exc)
+            self._timer.observer.fail(exc)
             super().set_exception(exc, *more)
 
     return StreamReader
 
 
-def _answer(kind: type) -> type:
+def _observed_answer(kind: type) -> type:
     class ClientResponse(kind):  # type: ignore[misc]
         __slots__ = ()
 
@@ -147,24 +125,24 @@ def _answer(kind: type) -> type:
 
 
 def _leave(response: Any) -> None:
-    """The program wants no more; what came of a refusal is looked at, as ``raise_for_status`` never reads it."""
-    watch = response._erranalytics_watch
-    if response.status >= 300 and not watch.is_finished:
-        watch.feed(b"".join(getattr(response.content, "_buffer", ())), 0.0, clock())
-    watch.close()
+    """The program is done; of an error answer, which ``raise_for_status`` never reads, it examines what has come."""
+    observer = response._erranalytics_observer
+    if response.status >= 300 and not observer.is_finished:
+        observer.feed(b"".join(getattr(response.content, "_buffer", ())), 0.0, clock())
+    observer.close()
 
 
 class _Timer:
-    """The timer of a reader, which also sees how long was waited and what ended a wait."""
+    """The timer of a reader, which also measures each wait and sees the exception that ended it."""
 
-    def __init__(self, inner: Any, watch: Watch) -> None:
-        self._inner, self.watch = inner, watch
-        self._asked, self._waited = 0.0, 0.0
+    def __init__(self, inner: Any, observer: CallObserver) -> None:
+        self._inner, self.observer = inner, observer
+        self._asked, self._waited_s = 0.0, 0.0
 
-    def take(self) -> float:
-        """The wait before the piece that was just read."""
-        waited, self._waited = self._waited, 0.0
-        return waited
+    def take_wait(self) -> float:
+        """The seconds of waiting for the piece that was just read; the next wait counts from zero."""
+        waited_s, self._waited_s = self._waited_s, 0.0
+        return waited_s
 
     def assert_timeout(self) -> None:
         self._inner.assert_timeout()
@@ -174,14 +152,14 @@ class _Timer:
         return self._inner.__enter__()
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> Any:
-        self._waited += clock() - self._asked
+        self._waited_s += clock() - self._asked
         try:
-            is_taken = self._inner.__exit__(kind, fault, traceback)
-        except BaseException as other:
-            self.watch.fail(other)
+            is_suppressed = self._inner.__exit__(kind, exception, traceback)
+        except BaseException as replacement:
+            self.observer.fail(replacement)
             raise
-        if fault is not None and not is_taken:
-            self.watch.fail(fault)
-        return is_taken
+        if exception is not None and not is_suppressed:
+            self.observer.fail(exception)
+        return is_suppressed

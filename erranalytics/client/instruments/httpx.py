@@ -1,8 +1,8 @@
-"""How clients of httpx and httpx2, and the SDKs above them, show their calls.
+"""How clients of httpx and httpx2, and the SDKs that use them, show their calls.
 
-``Client.send`` is the one public function through which every call goes. It is asked for the answer before its body is
-read, the body is handed on piece by piece as it comes, and is then read to its end if that was the wish: the same
-steps in the same order as without a recorder.
+Every call goes through ``Client.send``, a public function. The instrument asks for the answer before its body is read,
+passes the body on piece by piece, and then reads it to its end if the program wanted that: the same steps in the same
+order as without a recorder.
 """
 
 from __future__ import annotations
@@ -12,70 +12,57 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from erranalytics.client import context
-from erranalytics.client.observer import Watch, clock, passing
+from erranalytics.client.instruments.base import PATCHED, Sending, begin
+from erranalytics.client.observer import CallObserver, clock, observed
 
 
 def patch(module: ModuleType) -> None:
-    """Have the clients of a module pass through here; once."""
+    """Route all calls of the module's clients through this instrument; a second time changes nothing."""
     streams = _streams(module)
     library = f"{module.__name__}/{getattr(module, '__version__', '')}"
-    for kind, wrapped in ((module.Client, _sending), (module.AsyncClient, _sending_async)):
-        if not hasattr(kind.send, context.PATCHED):
-            kind.send = wrapped(kind.send, library, streams)
+    for kind, instrumented in ((module.Client, _instrumented), (module.AsyncClient, _instrumented_async)):
+        if not hasattr(kind.send, PATCHED):
+            kind.send = instrumented(kind.send, library, streams)
 
 
-def _begin(client: Any, request: Any, library: str) -> Watch | None:
-    recorder, is_asked_for = context.recorder_for(client)
-    if recorder is None:
-        return None
-    try:
-        url = request.url
-        return recorder.begin(
-            method=request.method,
-            url_host=url.netloc.decode("ascii", "replace"),
-            path=url.path,
-            headers=request.headers,
+def _begin(client: Any, request: Any, library: str) -> CallObserver | None:
+    def request_fields() -> dict[str, Any]:
+        return {
+            "method": request.method,
+            "url_host": request.url.netloc.decode("ascii", "replace"),
+            "path": request.url.path,
+            "headers": request.headers,
             # Absent where the program sends a stream.
-            body=getattr(request, "_content", None),
-            library=library,
-            is_asked_for=is_asked_for,
-        )
-    except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
-        return None
+            "body": getattr(request, "_content", None),
+        }
+
+    return begin(client, library, request_fields)
 
 
-def _attach(response: Any, watch: Watch, stream: type) -> None:
-    """Put the watch between an answer and its body."""
+def _attach(response: Any, observer: CallObserver, stream: type) -> None:
+    """Put the observer between an answer and its body."""
     try:
-        watch.answered(response.status_code, response.headers)
+        observer.answer_started(response.status_code, response.headers)
         if response.is_stream_consumed or response.is_closed:
-            # A hook of the program, or a transport for tests, has read it before.
-            watch.unpacked()
-            now = clock()
-            watch.feed(response.content, 0.0, now)
-            watch.end()
+            # A hook of the program, or a transport for tests, has read the body already.
+            observer.body_is_decoded()
+            observer.feed(response.content, 0.0, clock())
+            observer.end()
         else:
-            response.stream = stream(response.stream, watch)
+            response.stream = stream(response.stream, observer)
     except Exception:  # noqa: BLE001 - the program goes on whatever happens to its record
-        watch.give_up()
+        observer.give_up()
 
 
-def _sending(original: Callable[..., Any], library: str, streams: tuple[type, type]) -> Callable[..., Any]:
+def _instrumented(original: Callable[..., Any], library: str, streams: tuple[type, type]) -> Callable[..., Any]:
     @functools.wraps(original)
     def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
-        watch = _begin(self, request, library)
-        if watch is None:
+        observer = _begin(self, request, library)
+        if observer is None:
             return original(self, request, stream=stream, **options)
-        inside = context.INSIDE.set(True)
-        try:
+        with Sending(observer):
             response = original(self, request, stream=True, **options)
-        except BaseException as fault:
-            watch.fail(fault)
-            raise
-        finally:
-            context.INSIDE.reset(inside)
-        _attach(response, watch, streams[0])
+        _attach(response, observer, streams[0])
         if not stream:
             try:
                 response.read()
@@ -84,25 +71,19 @@ def _sending(original: Callable[..., Any], library: str, streams: tuple[type, ty
                 raise
         return response
 
-    setattr(send, context.PATCHED, True)
+    setattr(send, PATCHED, True)
     return send
 
 
-def _sending_async(original: Callable[..., Any], library: str, streams: tuple[type, type]) -> Callable[..., Any]:
+def _instrumented_async(original: Callable[..., Any], library: str, streams: tuple[type, type]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
-        watch = _begin(self, request, library)
-        if watch is None:
+        observer = _begin(self, request, library)
+        if observer is None:
             return await original(self, request, stream=stream, **options)
-        inside = context.INSIDE.set(True)
-        try:
+        with Sending(observer):
             response = await original(self, request, stream=True, **options)
-        except BaseException as fault:
-            watch.fail(fault)
-            raise
-        finally:
-            context.INSIDE.reset(inside)
-        _attach(response, watch, streams[1])
+        _attach(response, observer, streams[1])
         if not stream:
             try:
                 await response.aread()
@@ -111,44 +92,44 @@ def _sending_async(original: Callable[..., Any], library: str, streams: tuple[ty
                 raise
         return response
 
-    setattr(send, context.PATCHED, True)
+    setattr(send, PATCHED, True)
     return send
 
 
 def _streams(module: ModuleType) -> tuple[type, type]:
-    """The watched body of an answer, as the module wants its bodies to be."""
+    """The classes of an observed body, sync and async, derived from those of the module."""
 
-    class WatchedStream(module.SyncByteStream):  # type: ignore[misc, name-defined]
-        def __init__(self, inner: Any, watch: Watch) -> None:
-            self._inner, self._watch = inner, watch
+    class ObservedStream(module.SyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, inner: Any, observer: CallObserver) -> None:
+            self._inner, self._observer = inner, observer
 
         def __iter__(self) -> Iterator[bytes]:
-            return passing(iter(self._inner), self._watch)
+            return observed(iter(self._inner), self._observer)
 
         def close(self) -> None:
-            self._watch.close()
+            self._observer.close()
             self._inner.close()
 
-    class WatchedAsyncStream(module.AsyncByteStream):  # type: ignore[misc, name-defined]
-        def __init__(self, inner: Any, watch: Watch) -> None:
-            self._inner, self._watch = inner, watch
+    class ObservedAsyncStream(module.AsyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, inner: Any, observer: CallObserver) -> None:
+            self._inner, self._observer = inner, observer
 
         def __aiter__(self) -> AsyncIterator[bytes]:
-            return _AsyncPieces(self._inner.__aiter__(), self._watch)
+            return _AsyncPieces(self._inner.__aiter__(), self._observer)
 
         async def aclose(self) -> None:
-            self._watch.close()
+            self._observer.close()
             await self._inner.aclose()
 
-    return WatchedStream, WatchedAsyncStream
+    return ObservedStream, ObservedAsyncStream
 
 
-# An object and not a generator: one that is dropped halfway needs no event loop to finish it.
+# An object and not a generator: a generator that is dropped halfway needs an event loop to finish it.
 class _AsyncPieces:
-    __slots__ = ("_feed", "_next", "_watch")
+    __slots__ = ("_feed", "_next", "_observer")
 
-    def __init__(self, inner: AsyncIterator[bytes], watch: Watch) -> None:
-        self._next, self._watch, self._feed = inner.__anext__, watch, watch.feed
+    def __init__(self, inner: AsyncIterator[bytes], observer: CallObserver) -> None:
+        self._next, self._observer, self._feed = inner.__anext__, observer, observer.feed
 
     def __aiter__(self) -> _AsyncPieces:
         return self
@@ -158,10 +139,10 @@ class _AsyncPieces:
         try:
             piece = await self._next()
         except StopAsyncIteration:
-            self._watch.end()
+            self._observer.end()
             raise
-        except BaseException as fault:
-            self._watch.fail(fault)
+        except BaseException as exception:
+            self._observer.fail(exception)
             raise
         now = clock()
         self._feed(piece, now - asked, now)
