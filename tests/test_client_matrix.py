@@ -225,7 +225,7 @@ def test_chunks_marks_and_pauses(cells: list[Cell]) -> None:
             assert one["done_seen"] is (counts[cell.row] == whole), cell.name
             assert 0 < one["first_chunk_ms"] <= one["duration_ms"], cell.name
         if cell.row == "gap":
-            # Only the wait counts: what a busy program lets pass before it asks is no gap of the server.
+            # Only the wait counts: the time that a busy program takes before it asks is not a gap of the server.
             assert one["attrs"]["longest_gap_ms"] >= GAP_S * 300, cell.name
         if cell.row == "slow-first":
             assert one["first_chunk_ms"] >= SLOW_S * 900, cell.name

@@ -1,4 +1,4 @@
-"""The form of the records: their model, their page, and that the recorder writes exactly that form."""
+"""The form of the records: their model, their page, and the recorder, which writes exactly that form."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def test_a_line_gives_the_record_and_the_record_gives_the_line() -> None:
 
 
 def test_a_record_cannot_be_changed() -> None:
-    """It is what was seen."""
+    """A record is frozen."""
     with pytest.raises(ValidationError):
         read(json.dumps(LEAST)).outcome = "failed"
 
 
 def test_unknown_fields_are_kept() -> None:
-    """A later version, or another program, may say more."""
+    """A later version, or another program, may write more fields."""
     one = CallRecord.model_validate({**LEAST, "gpu": "a", "attrs": {"gpu": "b", "n": 1}})
     assert one.attrs == {"gpu": "b", "n": 1}
 
@@ -73,7 +73,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_records_that_contradict_themselves_are_refused(name: str) -> None:
-    """What cannot be true is no record."""
+    """A record that cannot be true is refused."""
     with pytest.raises(ValidationError):
         CallRecord.model_validate({**LEAST, **BROKEN[name]})
 
