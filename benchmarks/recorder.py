@@ -163,18 +163,18 @@ def measure_alone() -> None:
     import httpx
 
     from erranalytics.client import Recorder, wrap
-    from erranalytics.client.watching import Watch
+    from erranalytics.client.observer import CallObserver
 
     chunk = json.dumps(LINE, separators=(",", ":")).encode() + b"\n"
     took = []
     for _ in range(200):
-        watch = Watch({"endpoint": "/api/generate"}, stream=True, request=b"", write=lambda record: None)
-        watch.answered(200, {"content-type": "application/x-ndjson"})
+        observer = CallObserver({"endpoint": "/api/generate"}, stream=True, request=b"", write=lambda record: None)
+        observer.answer_started(200, {"content-type": "application/x-ndjson"})
         begun = time.perf_counter()
         for _ in range(CHUNKS):
-            watch.feed(chunk, 0.0, time.perf_counter())
+            observer.feed(chunk, 0.0, time.perf_counter())
         took.append((time.perf_counter() - begun) / CHUNKS)
-        watch.end()
+        observer.end()
     with tempfile.TemporaryDirectory() as folder:
         transport = httpx.MockTransport(lambda request: httpx.Response(200, json={**LAST, "response": "an answer"}))
         with httpx.Client(transport=transport) as bare, httpx.Client(transport=transport) as watched:

@@ -1,4 +1,4 @@
-"""The pages about the records of calls, made of their model and of examples: what each field means, how calls end."""
+"""The pages about the records of calls, generated from their model and from examples."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from erranalytics.calls.record import OUTCOMES, STATUS_SOURCES, CallRecord, read
+from erranalytics.calls.record import CallRecord, read
+from erranalytics.client.outcome import OUTCOMES
+from erranalytics.client.sdk_errors import STATUS_SOURCES
 
 EXAMPLES = Path(__file__).resolve().parent / "data" / "call-examples.jsonl"
 SCHEMA_PAGE = "call-record.schema.json"
 HEAD = f"""A record is one line of JSON for one call to a model, or for one attempt at it. `erranalytics.client` writes
-them for programs in Python; other programs may write them too, by the [JSON Schema]({SCHEMA_PAGE}). Fields that are not
-known are kept in `attrs`, so a form with more fields is read as well; a form that means something else gets another
-`schema`."""
-USE = """Three ways, none of which changes what the program sees: values, exceptions and their texts stay the same, and
-the recorder itself never raises."""
+records for programs in Python. Other programs may write them too; the [JSON Schema]({SCHEMA_PAGE}) describes them. A
+reader keeps unknown fields in `attrs`, so a record may have more fields than these. If the meaning of a field ever
+changes, `schema` gets another value."""
+USE = """There are three ways to record calls. None of them changes what the program sees: values, exceptions and their
+texts stay the same, and the recorder itself never raises."""
 BLOCK = """from erranalytics.client import record
 
 with record("calls.jsonl", app="shop"):  # or: async with
     ollama.chat(model="llama3.2:3b", messages=messages)
-    with record(trace_id=trace, record_id=order):  # names for the calls inside
+    with record(trace_id=trace, record_id=order):  # identifiers for the calls inside
         openai_client.chat.completions.create(model="llama3.2:3b", messages=messages)"""
 WRAP = """from erranalytics.client import Recorder, wrap
 
 client = wrap(ollama.Client(), Recorder("calls.jsonl", app="shop"))"""
 RULES = """
-- Watched are clients of httpx and httpx2, sync and async, and what stands on them: ollama, openai, anthropic,
-  langchain-ollama, litellm; sessions of requests and of aiohttp. [What each of them shows](client-matrix.md).
-- `wrap` records all calls of one client; a block and the command record the routes of Ollama, OpenAI and Anthropic,
-  and everything sent to port 11434 or to `OLLAMA_HOST`.
-- Prompts, answers and keys are not written. Of an error its text is, cut at 2,000 characters, without keys and
-  without what it quotes of the request: its lines of 8 characters or more, and any stretch of 24. A prompt that
-  holds the very text of an error hides it.
-- The file is `calls.jsonl` in the working folder, unless a path or `ERRANALYTICS_CALLS` names another. Each record
-  is one write at its end, so several processes may share it. At 64 MiB it becomes `calls.jsonl.1`, and three of
-  those stay.
-- A retry of openai or anthropic is an attempt of its own, by the header that counts them; so is each call in a
-  block with a `record_id`. A redirect that is followed is one call.
-- A stream that the program leaves before its mark is `cancelled_by_client`; what is open when the program ends too.
-  A process that is killed leaves no record of what it had open.
-- A timeout is a failure and not a cancellation: the exception in `error_type` tells."""
+- The recorder watches clients of httpx and httpx2, sync and async, and the SDKs that use them: ollama, openai,
+  anthropic, langchain-ollama and litellm. It also watches sessions of requests and of aiohttp.
+  [What each of them shows](client-matrix.md).
+- `wrap` records all calls of one client. A block and the command record calls to the routes of Ollama, OpenAI and
+  Anthropic, and all calls to port 11434 or to `OLLAMA_HOST`.
+- Prompts, answers and keys are never written. The text of an error is written, cut at 2,000 characters, without keys
+  and without what it quotes from the request: any line of 8 characters or more, and any run of 24. A prompt that
+  contains the text of an error hides it.
+- The file is `calls.jsonl` in the working folder, unless a path or `ERRANALYTICS_CALLS` names another one. Each record
+  is one write when the call ends, so several processes may share the file. At 64 MiB the file becomes `calls.jsonl.1`,
+  and three such files stay.
+- Each retry of openai or anthropic is an attempt of its own, numbered by the header that counts retries. Each call in a
+  block with a `record_id` is an attempt too. A redirect that is followed is one call.
+- A stream that the program leaves before its end mark is `cancelled_by_client`, and so is a call that is open when the
+  program ends. A process that is killed leaves no record of its open calls.
+- A timeout is a failure, not a cancellation, unless it ends a stream that has begun; `error_type` names the
+  exception."""
 
 
 def pages() -> dict[str, str]:
@@ -51,13 +55,13 @@ def pages() -> dict[str, str]:
 def schema_text() -> str:
     """The JSON Schema of a record."""
     schema = CallRecord.model_json_schema(by_alias=True)
-    # Readers keep what they do not know.
+    # Readers keep unknown fields.
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "additionalProperties": True}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def examples() -> list[CallRecord]:
-    """Records of every outcome, as they were written against a server that misbehaves."""
+    """Records of every outcome, written by clients of a server that misbehaves."""
     return [read(line) for line in EXAMPLES.read_text(encoding="utf-8").splitlines()]
 
 
@@ -67,19 +71,19 @@ def _blocks() -> Iterator[str]:
     yield HEAD
     yield "## Recording"
     yield USE
-    yield "A program as it is, whatever it imports; the command says when a client cannot be watched:"
+    yield "The command records a program as it is. It says so when it cannot watch a client:"
     yield "~~~sh\nerranalytics record -o calls.jsonl --app shop -- python app.py\n~~~"
-    yield f"All calls in a block of a program:\n\n~~~python\n{BLOCK}\n~~~"
-    yield f"One client:\n\n~~~python\n{WRAP}\n~~~"
+    yield f"A block records all calls inside it:\n\n~~~python\n{BLOCK}\n~~~"
+    yield f"`wrap` records one client:\n\n~~~python\n{WRAP}\n~~~"
     yield RULES.strip()
     yield "## Fields"
     yield _fields()
     yield "## Where a status comes from"
     yield _table(("source", "meaning"), [(f"`{name}`", text) for name, text in STATUS_SOURCES.items()])
     yield "## Outcomes"
-    yield "In the examples fields without a value are left out; a record holds all of them."
+    yield "The examples leave out fields without a value; a record has all of them."
     for outcome, meaning in OUTCOMES.items():
-        lines = [_shown(one) for one in examples() if one.outcome == outcome]
+        lines = [_shown(record) for record in examples() if record.outcome == outcome]
         yield f"### {outcome}"
         yield meaning
         yield "~~~json\n" + "\n".join(lines) + "\n~~~"
@@ -100,8 +104,8 @@ def _kind(annotation: str) -> str:
     return next((word for part, word in words.items() if part in annotation), "text")
 
 
-def _shown(one: CallRecord) -> str:
-    data = json.loads(one.to_json())
+def _shown(record: CallRecord) -> str:
+    data = json.loads(record.to_json())
     return json.dumps({name: value for name, value in data.items() if value is not None}, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""What the recorder makes of an answer: its outcome, whatever its shape, and no word of it that is nobody's business."""
+"""What the recorder writes of an answer: the right outcome for every form of answer, and nothing private."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from erranalytics.client import Recorder, wrap
-from erranalytics.client.masking import Words, error_body, masked
-from erranalytics.client.watching import BODY, PIECE, Watch
+from erranalytics.client.masking import RequestWords, error_body, masked
+from erranalytics.client.observer import BODY_BYTES, PIECE_BYTES, CallObserver
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
@@ -21,7 +21,7 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 
 def answered(path: Path, body: bytes, *, asked: dict[str, Any], route: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The record of a call whose answer is given byte by byte."""
+    """The record of a call whose answer comes in pieces of seven bytes."""
 
     class Body(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
@@ -41,15 +41,15 @@ def answered(path: Path, body: bytes, *, asked: dict[str, Any], route: str, head
 EVENTS = {"content-type": "text/event-stream"}
 DONE = b'{"response":"a","done":false}\n{"response":"","done":true}\n'
 CASES: dict[str, tuple[bytes, bool, str, dict[str, str], str, int | None]] = {
-    "lines that say so": (DONE, True, "/api/generate", {"content-type": "application/x-ndjson"}, "completed", 2),
-    "lines that do not say so": (DONE, True, "/api/generate", {"content-type": "application/json"}, "completed", 2),
+    "lines with their content type": (DONE, True, "/api/generate", {"content-type": "application/x-ndjson"}, "completed", 2),
+    "lines with another content type": (DONE, True, "/api/generate", {"content-type": "application/json"}, "completed", 2),
     "the last line lacks its line feed": (DONE[:-1], True, "/api/generate", {}, "completed", 2),
     "lines with carriage returns": (DONE.replace(b"\n", b"\r\n"), True, "/api/generate", {}, "completed", 2),
-    "packed": (gzip.compress(DONE), True, "/api/generate", {"content-encoding": "gzip"}, "completed", 2),
-    "packed in a way that is not known": (b"\x1b\x03", True, "/api/generate", {"content-encoding": "br"}, "not_observable", None),
+    "compressed": (gzip.compress(DONE), True, "/api/generate", {"content-encoding": "gzip"}, "completed", 2),
+    "an unknown content encoding": (b"\x1b\x03", True, "/api/generate", {"content-encoding": "br"}, "not_observable", None),
     "events without blanks": (b'data:{"choices":[{"finish_reason":null}]}\n\ndata:[DONE]\n\n', True, "/v1/chat/completions", EVENTS, "completed", 1),
     "events with remarks": (b': ping\n\ndata: {"type":"message_stop"}\n\n', True, "/v1/messages", EVENTS, "completed", 1),
-    "a reason to stop is no end": (b'data: {"choices":[{"finish_reason":"stop"}]}\n\n', True, "/v1/chat/completions", EVENTS, "truncated", 1),
+    "a reason to stop is not the end mark": (b'data: {"choices":[{"finish_reason":"stop"}]}\n\n', True, "/v1/chat/completions", EVENTS, "truncated", 1),
     "responses that complete": (b'event: response.completed\ndata: {"type":"response.completed","response":{"error":null}}\n\n', True, "/v1/responses", EVENTS, "completed", 1),
     "responses that fail": (b'data: {"type":"response.failed","response":{"error":{"message":"no"}}}\n\n', True, "/v1/responses", EVENTS, "failed_mid_stream", 1),
     "a whole answer where a stream was asked": (b'{"object":"chat.completion","choices":[{"finish_reason":"stop"}]}', True, "/v1/chat/completions", {"content-type": "application/json"}, "completed", None),
@@ -58,31 +58,31 @@ CASES: dict[str, tuple[bytes, bool, str, dict[str, str], str, int | None]] = {
     "a pull that breaks": (b'{"status":"pulling"}\n{"error":"pull model manifest: file does not exist"}\n', True, "/api/pull", {}, "failed_mid_stream", 2),
     "nothing at all": (b"", True, "/api/chat", {}, "truncated", None),
     "not done": (b'{"response":"aaaa","done":false}', False, "/api/generate", {}, "failed", None),
-    "embeddings larger than what is kept": (b'{"embeddings":[[' + b"0.25," * (BODY // 4) + b"0]]}", False, "/api/embed", {}, "completed", None),
-    "an answer larger than what is kept": (b'{"response":"' + b"a" * BODY + b'","done":true}', False, "/api/generate", {}, "not_observable", None),
+    "embeddings larger than what is kept": (b'{"embeddings":[[' + b"0.25," * (BODY_BYTES // 4) + b"0]]}", False, "/api/embed", {}, "completed", None),
+    "an answer larger than what is kept": (b'{"response":"' + b"a" * BODY_BYTES + b'","done":true}', False, "/api/generate", {}, "not_observable", None),
     "an empty answer to a deletion": (b"", False, "/api/delete", {}, "completed", None),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_answers_of_other_shapes(name: str, path: Path) -> None:
-    """Whatever shape an answer has, and wherever it is cut into pieces, the outcome and the count are right."""
+    """For every form of answer, however it is cut into pieces, the outcome and the count are right."""
     body, streams, route, headers, outcome, count = CASES[name]
     one = answered(path, body, asked={"model": "m", "stream": streams}, route=route, headers=headers)
     assert (one["outcome"], one["chunk_count"]) == (outcome, count)
 
 
 def test_an_answer_that_is_shorter_than_it_says(path: Path) -> None:
-    """Some clients do not mind a body that is shorter than its length: the record does."""
-    watch = Watch({"endpoint": "/v1/chat/completions"}, stream=False, request=b"", write=(found := []).append)
-    watch.answered(200, {"content-length": "100"})
-    watch.feed(b'{"choices":[]}', 0.0, 0.0)
-    watch.end()
+    """Some clients accept a body that is shorter than its length; the record calls it failed."""
+    observer = CallObserver({"endpoint": "/v1/chat/completions"}, stream=False, request=b"", write=(found := []).append)
+    observer.answer_started(200, {"content-length": "100"})
+    observer.feed(b'{"choices":[]}', 0.0, 0.0)
+    observer.end()
     assert found[0]["outcome"] == "failed"
 
 
 def test_an_answer_without_its_body(path: Path, calls) -> None:
-    """HEAD tells a length and sends nothing: that is no short answer."""
+    """HEAD names a length and sends no body: the answer is not too short."""
     transport = httpx.MockTransport(lambda request: httpx.Response(200, headers={"content-length": "17"}))
     with wrap(httpx.Client(transport=transport), Recorder(path)) as client:
         client.head("http://ollama:11434/")
@@ -90,19 +90,19 @@ def test_an_answer_without_its_body(path: Path, calls) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """However long a stream, a line or a body is, what is kept stays small."""
+    """However long a stream, a line or a body is, the recorder keeps little of it."""
     for streams, piece in (
         (True, b'{"response":"a","done":false}\n' * 4_000),
         (True, b"a" * 200_000),
         (False, b"a" * 200_000),
     ):
-        watch = Watch({"endpoint": "/api/generate"}, stream=streams, request=b"", write=lambda one: None)
-        watch.answered(200, {"content-type": "application/x-ndjson"})
+        observer = CallObserver({"endpoint": "/api/generate"}, stream=streams, request=b"", write=lambda one: None)
+        observer.answer_started(200, {"content-type": "application/x-ndjson"})
         for _ in range(50):
-            watch.feed(piece, 0.0, 0.0)
-        kept = len(watch._rest) + len(watch._body) + sum(map(len, [*watch._tail, *watch.pieces]))
-        assert kept <= 10 * PIECE + BODY
-        watch.end()
+            observer.feed(piece, 0.0, 0.0)
+        kept = len(observer._partial_line) + len(observer._body) + sum(map(len, [*observer._tail, *observer.pieces]))
+        assert kept <= 10 * PIECE_BYTES + BODY_BYTES
+        observer.end()
 
 
 # --- what is not written ----------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ SECRETS = (
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_keys_are_masked_as_logs_are(text: str) -> None:
-    """The recorder, which may not import polars, hides what ``redact`` hides."""
+    """The recorder, which may not import polars, masks what ``redact`` masks."""
     import polars as pl
 
     from erranalytics import redaction
@@ -129,7 +129,7 @@ def test_keys_are_masked_as_logs_are(text: str) -> None:
 def test_what_an_error_quotes_of_a_request_is_hidden() -> None:
     """Validators repeat what they were sent, whole, escaped or with its middle left out."""
     prompt = 'My neighbour\'s secret is that he\nburied "the treasure" under the apple tree in 1994'
-    words = Words(json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode())
+    words = RequestWords(json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode())
     body = {
         "detail": [{"loc": ["body", "messages"], "msg": f"bad: {prompt}", "input": prompt}],
         "error": f"input_value='{prompt[:28]}...{prompt[-30:]}' and {json.dumps(prompt)}",
@@ -139,13 +139,13 @@ def test_what_an_error_quotes_of_a_request_is_hidden() -> None:
     assert [piece for piece in ("secret is", "buried", "treasure", "apple tree") if piece in text] == []
 
 
-def test_errors_of_requests_nobody_knows_are_not_written() -> None:
-    """Where the request is too long to look through, or was never seen, its error might quote anything."""
-    assert Words(None).hide("cannot parse tell me a secret") is None
-    assert error_body(b'{"error":"x"}', Words(b"x" * (2 << 20))) is None
+def test_errors_of_unknown_requests_are_not_written() -> None:
+    """An error may quote anything of a request that is too long to search, or that was never seen."""
+    assert RequestWords(None).hide("cannot parse tell me a secret") is None
+    assert error_body(b'{"error":"x"}', RequestWords(b"x" * (2 << 20))) is None
 
 
 def test_long_errors_are_cut() -> None:
     """A page of a gateway does not fill the file."""
     assert len(masked("x" * 100_000)) < 2_100
-    assert len(error_body(b"<html>" + b"x" * 100_000, Words(b"")) or "") < 2_100
+    assert len(error_body(b"<html>" + b"x" * 100_000, RequestWords(b"")) or "") < 2_100

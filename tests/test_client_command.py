@@ -1,4 +1,4 @@
-"""``erranalytics record -- COMMAND``: programs as they are, with the recorder on, and what could not be watched."""
+"""``erranalytics record -- COMMAND``: it records programs as they are, and says what it could not watch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("module", ["httpx", "httpx2", "requests"])
 def test_a_program_is_recorded_as_it_is(server, tmp_path: Path, module: str) -> None:
-    """No word of the program changes; its arguments, output and exit code are its own."""
+    """The program is not changed; its arguments, output and exit code are its own."""
     pytest.importorskip(module)
     program = tmp_path / "shop.py"
     program.write_text(
@@ -51,7 +51,7 @@ def test_a_program_is_recorded_as_it_is(server, tmp_path: Path, module: str) -> 
 
 
 def test_programs_started_by_a_program_are_recorded_too(server, tmp_path: Path) -> None:
-    """The environment is handed down: a shell, a server's workers, and children that are forked."""
+    """A shell, a server's workers and forked children inherit the environment."""
     pytest.importorskip("httpx")
     call = CALL.format(module="httpx", url=server.url)
     (tmp_path / "app.py").write_text(
@@ -63,7 +63,7 @@ def test_programs_started_by_a_program_are_recorded_too(server, tmp_path: Path) 
 
 
 def test_the_recorder_needs_no_erranalytics_there(server, tmp_path: Path) -> None:
-    """It comes from this installation: nothing of it lands on the path of the program."""
+    """It is loaded from this installation, and the program cannot import anything else from it."""
     pytest.importorskip("httpx")
     code = (
         CALL.format(module="httpx", url=server.url)
@@ -76,7 +76,7 @@ def test_the_recorder_needs_no_erranalytics_there(server, tmp_path: Path) -> Non
 
 
 def test_a_startup_file_of_others_still_runs(server, tmp_path: Path) -> None:
-    """The file it hides, as systems and coverage tools have one, runs after it."""
+    """The file of the same name that it hides, as coverage tools have one, runs after it."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("print('mine')\n")
     done = run(tmp_path, sys.executable, "-c", "pass", PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path / "site")]))
@@ -94,7 +94,7 @@ SILENT = {
 
 @pytest.mark.parametrize("name", SILENT)
 def test_what_cannot_be_watched_is_said(tmp_path: Path, name: str) -> None:
-    """Why there is no record: a file without records is not left behind."""
+    """The command says why there is no record, and leaves no empty file."""
     pytest.importorskip("httpx")
     command, sentence = SILENT[name]
     done = recording.run(command, path=str(tmp_path / "calls.jsonl"))
@@ -103,8 +103,8 @@ def test_what_cannot_be_watched_is_said(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "calls.jsonl").exists()
 
 
-def test_a_program_that_is_killed_is_told(tmp_path: Path) -> None:
-    """Its exit code is that of a shell, and the records it could not write are known to be missing."""
+def test_a_program_that_is_killed_is_reported(tmp_path: Path) -> None:
+    """The exit code is that of a shell, and a sentence says that records of open calls are missing."""
     code = f"import os; os.kill(os.getpid(), {signal.SIGKILL.value})"
     done = recording.run((sys.executable, "-c", code), path=str(tmp_path / "calls.jsonl"))
     assert done.exit_code == 137
@@ -112,7 +112,7 @@ def test_a_program_that_is_killed_is_told(tmp_path: Path) -> None:
 
 
 def test_a_termination_reaches_the_program(tmp_path: Path) -> None:
-    """A supervisor ends the command it started, and the program ends in its own way, with its records."""
+    """A supervisor ends the command, and the program ends in its own way, with its records."""
     code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nprint('ready', flush=True)\ntime.sleep(30)"
     command = [sys.executable, "-m", "erranalytics", "record", "--", sys.executable, "-c", code]
     own = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -126,7 +126,7 @@ def test_a_termination_reaches_the_program(tmp_path: Path) -> None:
 
 
 def test_a_recorder_that_fails_leaves_the_program_alone(tmp_path: Path) -> None:
-    """A fault at the start is told at the end; the program runs."""
+    """The program runs, and the command names the fault at the end."""
     found = recording.Recorded(0, tmp_path)
     recording._gather(found, [json.dumps({"pid": 1, "fault": "the recorder needs Python 3.11", "python": "3.9.2"})])
     assert list(found.lines()) == ["not watched: the recorder needs Python 3.11, not 3.9.2"]

@@ -1,4 +1,4 @@
-"""The recorder never disturbs: its files, its own faults, and the faults of programs that are no calls."""
+"""The recorder never disturbs a program: its files, its own faults, and exceptions that do not come from a call."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from support.recorded_calls import ask, stream
 from support.wire.server import FAILURE
 
-from erranalytics.client import Recorder, hooks, record
+from erranalytics.client import Recorder, instrumentation, record
 from erranalytics.client import recorder as recorders
-from erranalytics.client.watching import Watch
-from erranalytics.client.writing import Lines
+from erranalytics.client.file import LineFile
+from erranalytics.client.observer import CallObserver
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
-    """Whole lines only, the newest file has the plain name, and only so many stay."""
-    lines = Lines(tmp_path / "calls.jsonl", max_bytes=100, kept=2)
+def test_full_files_are_rotated(tmp_path: Path) -> None:
+    """Files hold whole lines, the newest one has the plain name, and a limited number of them stays."""
+    lines = LineFile(tmp_path / "calls.jsonl", max_bytes=100, kept=2)
     for number in range(20):
         assert lines.append(f"{number:02} {'x' * 26}")
     lines.close()
@@ -41,15 +41,15 @@ def test_files_are_begun_anew_when_full(tmp_path: Path) -> None:
 
 WRITER = """
 import json, sys
-from erranalytics.client.writing import Lines
-lines = Lines(sys.argv[1], max_bytes=40_000, kept=50)
+from erranalytics.client.file import LineFile
+lines = LineFile(sys.argv[1], max_bytes=40_000, kept=50)
 for number in range(300):
     assert lines.append(json.dumps({"name": sys.argv[2], "number": number, "text": "x" * 200}))
 """
 
 
 def test_processes_share_a_file(path: Path) -> None:
-    """Four processes write at once, the file is begun anew many times: each line is whole and none is missing."""
+    """Four processes write at once and rotate the file many times: each line is whole and none is missing."""
     commands = [[sys.executable, "-c", WRITER, str(path), name] for name in "abcd"]
     workers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
     assert [worker.wait() for worker in workers] == [0] * 4
@@ -59,8 +59,8 @@ def test_processes_share_a_file(path: Path) -> None:
 
 
 def test_a_file_that_was_removed_is_made_again(path: Path) -> None:
-    """Whoever rotates files with tools of the system loses nothing."""
-    lines = Lines(path)
+    """Rotating the file with the tools of the system loses no record."""
+    lines = LineFile(path)
     lines.append("a")
     path.rename(path.with_name("moved"))
     lines.append("b")
@@ -72,7 +72,7 @@ def test_a_file_that_was_removed_is_made_again(path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_loses_records_only(server, tmp_path: Path) -> None:
-    """The program goes on, and the recorder knows how many records are lost."""
+    """The program goes on, and the recorder counts the lost records."""
     (tmp_path / "file").write_text("")
     with httpx.Client() as client, record(tmp_path / "file" / "calls.jsonl") as recorder:
         assert ask(client, server).json()["done"] is True
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_written_loses_records_only(server, tmp_path: Path
 
 
 def test_a_full_disk_loses_records_only(server) -> None:
-    """Half a line at most, and the program goes on."""
+    """The program goes on, and the file gets half a line at most."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with httpx.Client() as client, record("/dev/full") as recorder:
@@ -88,18 +88,18 @@ def test_a_full_disk_loses_records_only(server) -> None:
     assert recorder.lost_count == 1
 
 
-@pytest.mark.parametrize("where", ["begin", "answered", "feed", "record"])
+@pytest.mark.parametrize("where", ["begin", "answer_started", "feed", "record"])
 def test_faults_of_the_recorder_stay_inside(server, path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Whatever breaks in the recorder, the program sees its answer."""
+    """Whatever fails in the recorder, the program gets its answer."""
 
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("a fault of the recorder")
 
     target: tuple[Any, str] = {
         "begin": (recorders, "body_facts"),
-        "answered": (Watch, "_unpack_by"),
-        "feed": (Watch, "_look"),
-        "record": (Watch, "_record"),
+        "answer_started": (CallObserver, "_set_decoder"),
+        "feed": (CallObserver, "_examine"),
+        "record": (CallObserver, "_record"),
     }[where]
     monkeypatch.setattr(*target, broken)
     with record(path), httpx.Client() as client, stream(client, server) as response:
@@ -110,15 +110,15 @@ def test_a_client_that_is_built_otherwise_goes_unwatched(monkeypatch: pytest.Mon
     """A later version that lacks what the recorder needs is left as it is, and the log says so."""
     module = type(httpx)("httpx")
     with caplog.at_level(logging.WARNING):
-        hooks.patch(module)
+        instrumentation.patch(module)
     assert "the clients of httpx cannot be watched" in caplog.text
 
 
-# --- what only exceptions tell ----------------------------------------------------------------------------------------
+# --- calls of which only an exception is seen -------------------------------------------------------------------------
 
 
 def test_an_exception_is_all_there_is(path, calls) -> None:
-    """Where nothing was seen on the wire, the exception of the SDK makes the record, with the source of its status."""
+    """If nothing was seen on the wire, the SDK's exception makes the record, with the source of its status."""
     ollama = pytest.importorskip("ollama")
     with pytest.raises(ollama.ResponseError), record(path):
         raise ollama.ResponseError(FAILURE, -1)
@@ -130,26 +130,26 @@ def test_an_exception_is_all_there_is(path, calls) -> None:
 
 def test_a_status_that_litellm_made_up_is_called_so() -> None:
     """litellm gives its timeouts 408 and its connection errors 500, whatever came over the wire."""
-    from erranalytics.client import faults
+    from erranalytics.client import sdk_errors
 
     kinds = {
         name: type(name, (Exception,), {"__module__": "litellm.exceptions"}) for name in ("Timeout", "NotFoundError")
     }
     made_up, passed_on = kinds["Timeout"](), kinds["NotFoundError"]()
     made_up.status_code, passed_on.status_code = 408, 404
-    assert faults.status_of(made_up) == (408, "sdk_synthetic")
-    assert faults.status_of(passed_on) == (404, "inferred")
+    assert sdk_errors.status_of(made_up) == (408, "sdk_synthetic")
+    assert sdk_errors.status_of(passed_on) == (404, "inferred")
 
 
 def test_other_exceptions_make_no_record(path, calls) -> None:
-    """A mistake of the program is no call."""
+    """An exception of the program itself is not a call."""
     with pytest.raises(ZeroDivisionError), record(path):
         _ = 1 / 0
     assert not path.exists()
 
 
 def test_the_environment_names_file_and_program(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a path the variables decide, else calls.jsonl in the folder of now."""
+    """Without a path the variables decide, else the file is calls.jsonl in the working folder."""
     monkeypatch.setenv("ERRANALYTICS_CALLS", str(tmp_path / "named.jsonl"))
     monkeypatch.setenv("ERRANALYTICS_APP", "shop")
     assert Recorder().path == str(tmp_path / "named.jsonl")
@@ -160,8 +160,8 @@ def test_the_environment_names_file_and_program(server, tmp_path: Path, monkeypa
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_does_not_tell_of_its_parents_calls(server, path, calls) -> None:
-    """A stream open at a fork is the parent's alone."""
+def test_a_forked_child_does_not_record_its_parents_calls(server, path, calls) -> None:
+    """Only the parent records a stream that is open at a fork."""
     code = (
         "import os, httpx\nfrom erranalytics.client import Recorder, wrap\n"
         f"client = wrap(httpx.Client(), Recorder({str(path)!r}))\n"

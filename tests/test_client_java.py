@@ -1,7 +1,7 @@
-"""Logs of Java programs that called a model: one incident for each request that failed, by whatever logger it is told.
+"""Logs of Java programs that called a model: one incident for each request that failed, with every logger.
 
-The logs are captures of programs that ran against ``tests/support/wire``; ``java-truth.json`` has what was done to each of their
-calls, what they raised, and how many requests it took.
+The logs are captures of programs that ran against ``tests/support/wire``; ``java-truth.json`` says for each of their
+calls what the server did, what the call raised, and how many requests it took.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
     return {name: read(CLIENTS / f"{name}.log", folder) for name in TRUTH}
 
 
-def told(name: str, field: str) -> list[Any]:
-    """What a capture tells of each failed request, in its order."""
+def per_failed_request(name: str, field: str) -> list[Any]:
+    """A field of the call of each failed request, in the order of the capture."""
     return [call[field] for call in TRUTH[name] for _ in range(call["told"])]
 
 
@@ -60,22 +60,22 @@ def incidents(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_each_failed_request_is_one_incident(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
-    """However many loggers and layers tell of it, its best text names the cause."""
-    assert [records[0]["root"] for records in incidents(logs[name])] == told(name, "cause")
+    """However many loggers and layers log it, its best text names the cause."""
+    assert [records[0]["root"] for records in incidents(logs[name])] == per_failed_request(name, "cause")
 
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_a_status_is_taken_from_the_text(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """Where an exception prints the status of the answer it is inferred; no text but that makes one up."""
     found = [{row["http_status"] for row in records} - {None} for records in incidents(logs[name])]
-    assert found == [{status} - {None} for status in told(name, "status")]
+    assert found == [{status} - {None} for status in per_failed_request(name, "status")]
     for row in (row for row in logs[name] if row["cause"]):
         assert row["status_source"] == ("none" if row["http_status"] is None else "inferred")
 
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_every_line_belongs_to_a_record_of_the_program(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Stacks, causes, pages, banners and what a logger says of itself; all of it stands on the client's side."""
+    """Stacks, causes, pages, banners and the logger's own lines; all of them belong to the client's side."""
     rows = logs[name]
     assert {row["format"].split("-")[0] for row in rows} == {"client"}
     assert {row["surface"] for row in rows if row["cause"]} == {"client"}
@@ -94,7 +94,7 @@ def test_no_prompt_is_kept(name: str, logs: dict[str, list[dict[str, Any]]]) -> 
 
 
 def test_logs_of_java_util_logging_have_level_place_and_time(logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Head and text of a record stand on two lines, in the language of the machine: here in English and in German."""
+    """A record has its head and its text on two lines, in the language of the machine: here in English and in German."""
     for name in ("java-langchain4j", "java-lines", "java-anthropic"):
         rows = [row for row in logs[name] if row["format"] == "client-java"]
         assert {row["component"] for row in rows} == {"com.example.JulVoice"}
@@ -122,8 +122,8 @@ def test_levels_are_those_of_other_loggers(tmp_path: Path) -> None:
     assert [row["at"][11:19] for row in rows] == ["09:05:07", "21:05:08", "00:05:09", "12:05:10", "21:05:11"]
 
 
-def test_what_is_no_second_line_of_java_stays_apart() -> None:
-    """A line of a server behind the head of a record, and a level without a head."""
+def test_lines_that_are_not_the_second_line_of_a_record_stay_apart() -> None:
+    """A line of a server after the head of a record, and a level without a head."""
     head = "Mar 06, 2026 9:05:07 AM com.example.Asker ask\n"
     server = "time=2026-01-01T00:00:00.000Z level=INFO source=a.go:1 msg=hello\n"
     assert formats_of(head + server) == ["client-java", "slog-text"]
@@ -131,7 +131,7 @@ def test_what_is_no_second_line_of_java_stays_apart() -> None:
     assert formats_of("SEVERE: a\n") == ["unknown"]
 
 
-def test_one_stack_behind_another_is_another_failure(tmp_path: Path) -> None:
+def test_one_stack_after_another_is_another_failure(tmp_path: Path) -> None:
     """What printStackTrace writes has no head; a cause does not draw the next exception, however alike they are."""
     stack = "com.example.DemoException: Request failed\n\tat com.example.Asker.ask(Asker.java:1)\n"
     cause = "Caused by: java.net.SocketTimeoutException: timeout\n\tat okio.A.b(A.kt:{0})\n"
@@ -143,8 +143,8 @@ def test_one_stack_behind_another_is_another_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["Nov 26, 2026 13:00:00 AM", "Foo 26, 2026 1:00:00 AM", "Nov 26, 2026 1:00:00 XM", ""])
-def test_no_time_is_made_of_what_is_none(text: str) -> None:
-    """An hour, a month or a half of the day that there is not gives no time."""
+def test_a_text_that_is_not_a_time_gives_none(text: str) -> None:
+    """An hour, a month or a half of the day that does not exist gives no time."""
     frame = pl.DataFrame({"t": [text]})
     assert frame.select(timestamps.half_days(pl.col("t"))).item() is None
 

@@ -1,7 +1,7 @@
 """Logs of Node and Go programs through the loggers they use, and curl as it was run in a shell.
 
-The logs in ``tests/data/clients`` are captures; what was done to each call stands in ``loggers-truth.json``, and how they
-were made in ``README.md``.
+The logs in ``tests/data/clients`` are captures; ``loggers-truth.json`` says what was done to each call, and
+``README.md`` how they were made.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CAUSES = {
     # A client that prints all headers shows the one about maintenance too.
     "limited": {"cloud_rate_limited", "maintenance"},
     "busy": {"queue_full"},
-    # A Go client parses the page and tells of nothing but its first sign.
+    # A Go client parses the page and names only its first character.
     "page-502": {"proxy_bad_gateway", "stream_invalid_chunk", "cloud_upstream_not_json"},
     "garbage": {"stream_invalid_chunk"},
     "error-inside": GONE,
@@ -45,7 +45,7 @@ CAUSES = {
     # Node says in the message of its error that fetch failed, and why in the cause.
     "refused": {"server_unreachable", "connection_failed"},
 }
-# Where nothing is told but the status.
+# The text names only the status.
 BARE = {"not-found": "http_404", "crash": "http_500", "limited": "http_429", "busy": "http_503"}
 # What curl -i of a stream that ended early shows is a whole body; nothing says that more was to come.
 UNSEEN = {"curl-shell-head-silent": ["ends-early"]}
@@ -101,20 +101,20 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
 
 
 def failed(name: str) -> list[dict[str, Any]]:
-    """The calls that failed, as far as the log can tell."""
+    """The calls that failed, as far as the log shows it."""
     calls = [call for call in TRUTH[name] if call.get("raised", call["wire"] != "fine")]
     return [call for call in calls if call["wire"] not in UNSEEN.get(name, [])]
 
 
-def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records that tell of a failed call."""
+def failure_records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records of failed calls."""
     return [row for row in rows if row["cause"]]
 
 
 @pytest.mark.parametrize("name", LOGS)
 def test_each_failed_call_is_one_record_and_one_incident(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """As many records and incidents as calls failed."""
-    records = told(logs[name])
+    records = failure_records(logs[name])
     assert len(records) == len(failed(name))
     if name in MARKED:
         assert len({row["incident_id"] for row in records}) == len(records)
@@ -122,9 +122,9 @@ def test_each_failed_call_is_one_record_and_one_incident(name: str, logs: dict[s
 
 @pytest.mark.parametrize("name", LOGS)
 def test_the_cause_is_that_of_the_call(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Or its bare status, where the text tells nothing else."""
+    """Or its bare status, if the text names nothing else."""
     wrong = []
-    for row, call in zip(told(logs[name]), failed(name), strict=True):
+    for row, call in zip(failure_records(logs[name]), failed(name), strict=True):
         is_bare = row["cause"] == BARE.get(call["wire"]) and not re.search(r"model '|killed|maximum", row["said"])
         if row["cause"] not in CAUSES[call["wire"]] and not is_bare:
             wrong.append((row["line_no"], call["wire"], row["cause"], row["said"]))
@@ -134,7 +134,7 @@ def test_the_cause_is_that_of_the_call(name: str, logs: dict[str, list[dict[str,
 @pytest.mark.parametrize("name", LOGS)
 def test_a_status_is_that_of_the_answer(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """Whatever its source, and a source of ``wire`` is a field of the error or a line of curl."""
-    for row, call in zip(told(logs[name]), failed(name), strict=True):
+    for row, call in zip(failure_records(logs[name]), failed(name), strict=True):
         if row["http_status"] is None:
             assert row["status_source"] == "none"
         else:
@@ -145,18 +145,18 @@ def test_a_status_is_that_of_the_answer(name: str, logs: dict[str, list[dict[str
 @pytest.mark.parametrize("name", SOURCES)
 def test_statuses_have_the_source_they_came_from(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """Fields of errors are of the wire, texts are inferred from, and a text without one has none."""
-    assert Counter(row["status_source"] for row in told(logs[name])) == SOURCES[name]
+    assert Counter(row["status_source"] for row in failure_records(logs[name])) == SOURCES[name]
 
 
 @pytest.mark.parametrize("name", MARKED)
 def test_no_line_is_left_over(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """Stacks, objects, pages and bodies hang on their record, and all of it is the client's."""
     assert not {row["format"] for row in logs[name]} & {"foreign", "unknown", "go-log", "slog-text", "ollama-text"}
-    assert {row["surface"] for row in told(logs[name])} == {"client"}
+    assert {row["surface"] for row in failure_records(logs[name])} == {"client"}
 
 
 def test_a_message_alone_is_taken_for_that_of_the_command_line(logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Where it begins with ``Error: `` and nothing stands behind it; all others are the program's."""
+    """If it begins with ``Error: `` and nothing follows; all other lines are the program's."""
     for row in logs[UNMARKED]:
         assert (row["format"] == "ollama-text") == row["message"].startswith("Error: ")
         assert row["format"] not in ("foreign", "unknown")
@@ -165,15 +165,15 @@ def test_a_message_alone_is_taken_for_that_of_the_command_line(logs: dict[str, l
 @pytest.mark.parametrize("name", NAMED)
 def test_levels_and_names_are_read(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
     """In one form, whatever the logger calls them."""
-    assert {row["level"] for row in told(logs[name])} <= LEVELS
-    assert {row["component"] for row in told(logs[name])} == {NAMED[name]}
+    assert {row["level"] for row in failure_records(logs[name])} <= LEVELS
+    assert {row["component"] for row in failure_records(logs[name])} == {NAMED[name]}
     assert "INFO" in {row["level"] for row in logs[name]}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_times_are_read(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Each record has a time of its own where its line tells one with a date."""
-    sources = {row["ts_source"] for row in told(logs[name])}
+    """Each record has a time of its own if its line has one with a date."""
+    sources = {row["ts_source"] for row in failure_records(logs[name])}
     assert sources <= ({"file"} if name in TIMELESS else {"client", "json", "slog"})
 
 
@@ -232,8 +232,8 @@ def test_what_tells_a_program_from_the_server(form: str, line: str, tmp_path: Pa
     assert [row["format"] for row in read(log, tmp_path)] == [form]
 
 
-def test_curl_glued_to_what_stood_before_it_is_read() -> None:
-    """A body of Ollama has no line end, so what curl prints next stands behind it, also twice in one line."""
+def test_curl_lines_without_a_line_break_before_them_are_read() -> None:
+    """A body of Ollama has no line end, so what curl prints next is on the same line, even twice."""
     text = '{"error":"gone"}curl: (22) The requested URL returned error: 404\n'
     assert formats_of(text) == ["curl-body"]
     text = '{"error":"gone"}  % Total    % Received % Xferd\n{"mod*   Trying 127.0.0.1:11434...\n'

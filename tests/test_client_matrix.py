@@ -43,7 +43,7 @@ ROWS = {
     "leaves": "the program leaves after two values",
     "refused": "nothing listens there",
 }
-# What really happened on the wire: while streaming, and in one piece.
+# What happened on the wire: while streaming, and in one piece.
 TRUTH = {
     "fine": ("completed", "completed"),
     "slow-first": ("completed", "completed"),
@@ -69,7 +69,7 @@ TRUTH = {
 STATUS = {"not-found": 404, "crash": 500, "limited": 429, "page-502": 502, "busy": 503}
 NO_ANSWER = {"drops", "hangs", "refused"}
 
-# Programs that raise for a status without reading what the server said; nobody else may read it then.
+# Programs that raise for a status without reading the body; then the recorder may not read it either.
 NEVER_READ = {"requests", "aiohttp"}
 
 
@@ -112,11 +112,11 @@ class Cell:
         else:
             with record(path) as recorder:
                 self.watched = self.program.see(Task(**asked))
-                # litellm holds on to an answer nobody reads any more: its call ends with the program.
+                # litellm keeps an answer that nobody reads any more, so its call ends with the program.
                 recorder.abandon()
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         found = [json.loads(line) for line in lines]
-        # litellm also asks the server on this machine what it knows of the model.
+        # litellm also asks the server on this machine for facts about the model.
         self.records = [one for one in found if one["endpoint"] == self.route]
         return self
 
@@ -174,7 +174,7 @@ def cells(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_program_sees_what_it_saw_without_the_recorder(cells: list[Cell]) -> None:
-    """The same values in the same order, the same exceptions with the same texts and statuses behind each other."""
+    """The same values in the same order, and the same chain of exceptions with the same texts and statuses."""
     assert {cell.name: cell.watched for cell in cells} == {cell.name: cell.bare for cell in cells}
 
 
@@ -189,7 +189,7 @@ def test_the_outcome_is_right_in_every_cell(cells: list[Cell]) -> None:
 
 
 def test_every_record_is_a_call_record(cells: list[Cell]) -> None:
-    """The plain dicts of the recorder fit the model that describes them, and nothing of them lands in ``attrs``."""
+    """The plain dicts of the recorder fit the model that describes them, and no field of them ends in ``attrs``."""
     for cell in cells:
         for one in cell.records:
             made = CallRecord.model_validate(one)
@@ -225,7 +225,7 @@ def test_chunks_marks_and_pauses(cells: list[Cell]) -> None:
             assert one["done_seen"] is (counts[cell.row] == whole), cell.name
             assert 0 < one["first_chunk_ms"] <= one["duration_ms"], cell.name
         if cell.row == "gap":
-            # Only the wait counts: what a busy program lets pass before it asks is no gap of the server.
+            # Only the wait counts: the time that a busy program takes before it asks is not a gap of the server.
             assert one["attrs"]["longest_gap_ms"] >= GAP_S * 300, cell.name
         if cell.row == "slow-first":
             assert one["first_chunk_ms"] >= SLOW_S * 900, cell.name
@@ -233,7 +233,7 @@ def test_chunks_marks_and_pauses(cells: list[Cell]) -> None:
             assert one["last_chunk_gap_ms"] >= programs.SHORT_S * 900, cell.name
 
 
-def test_errors_are_told(cells: list[Cell]) -> None:
+def test_errors_are_recorded(cells: list[Cell]) -> None:
     """The text of the server where there is one, the exception of the client where there is none."""
     for cell in cells:
         one = cell.records[0]
@@ -249,8 +249,8 @@ def test_errors_are_told(cells: list[Cell]) -> None:
             assert (one["error_type"], one["error_message"], one["error_body"]) == (None, None, None), cell.name
 
 
-def test_limits_are_told(cells: list[Cell]) -> None:
-    """What the headers of a 429 say about waiting, limits and maintenance stands in its record."""
+def test_limits_are_recorded(cells: list[Cell]) -> None:
+    """The record of a 429 has the wait, the limits and the maintenance that its headers announce."""
     for cell in cells:
         if cell.row == "limited":
             one = cell.records[0]
@@ -265,7 +265,7 @@ def test_limits_are_told(cells: list[Cell]) -> None:
 
 
 def test_neither_prompts_nor_answers_nor_keys_are_written(cells: list[Cell]) -> None:
-    """Nothing of what was asked or answered, and no key, stands in any record."""
+    """No record contains a prompt, an answer or a key."""
     text = json.dumps([cell.records for cell in cells])
     for secret in (programs.PROMPT, programs.KEY, "Once ", "a time", "Service ready"):
         assert secret not in text
@@ -274,21 +274,23 @@ def test_neither_prompts_nor_answers_nor_keys_are_written(cells: list[Cell]) -> 
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
-def told(cells: list[Cell]) -> dict[str, dict[str, str]]:
-    """By mode and row, what reached the program: one word, and the routes where they differ."""
+def exceptions(cells: list[Cell]) -> dict[str, dict[str, str]]:
+    """By mode and row, the name of the exception that reached the program; several names where routes differ."""
     found: dict[str, dict[str, str]] = {"stream": {}, "whole": {}}
     for mode, by_row in found.items():
         for row in ROWS:
-            names = [cell.watched.told for cell in cells if cell.row == row and cell.stream is (mode == "stream")]
+            names = [
+                cell.watched.exception_name for cell in cells if cell.row == row and cell.stream is (mode == "stream")
+            ]
             if names:
                 by_row[row] = " / ".join(dict.fromkeys(name.rpartition(".")[2] for name in names))
     return found
 
 
-def _columns(told_by_name: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+def _columns(exceptions_by_name: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """One column for both forms of a client where they show the same."""
     columns: dict[str, dict[str, str]] = {}
-    for name, rows in told_by_name.items():
+    for name, rows in exceptions_by_name.items():
         sync = name.removesuffix(", async")
         if name != sync and columns.get(sync) == rows:
             columns = {(f"{sync} and async" if key == sync else key): value for key, value in columns.items()}
@@ -302,14 +304,14 @@ def page(data: dict[str, Any]) -> str:
     lines = [
         "# What clients see, and what the recorder says",
         "<!-- Generated by `python tests/test_client_matrix.py --update`. -->",
-        "A server on loopback answers in every way that goes wrong, the clients are run against it with and without the",
-        "recorder. In each cell stands the exception that reached the program, `—` where there was none; with the",
-        "recorder it is the same one, with the same text. The outcome is what the recorder wrote, for every client.",
+        "A server on loopback goes wrong in every way, and each client calls it with and without the recorder. A cell names the",
+        "exception that reached the program, or `—` where there was none; with the recorder it is the same exception with the",
+        "same text. The outcome is what the recorder wrote, for every client.",
         "",
         "Run with " + ", ".join(f"{name} {version}" for name, version in sorted(data["versions"].items())) + ".",
     ]
     for mode, title in (("stream", "Answers in pieces"), ("whole", "Answers in one piece")):
-        columns = _columns({name: seen[mode] for name, seen in data["told"].items()})
+        columns = _columns({name: seen[mode] for name, seen in data["exceptions"].items()})
         lines += ["", f"## {title}", ""]
         lines += [
             "| what the server does | outcome | " + " | ".join(columns) + " |",
@@ -340,12 +342,12 @@ def test_the_page_shows_what_is_seen_now(cells: list[Cell]) -> None:
     data, program = json.loads(DATA.read_text(encoding="utf-8")), cells[0].program
     if data["versions"].get(program.package) != program.version:
         pytest.skip(f"the page was made with {program.package} {data['versions'].get(program.package)}")
-    assert told(cells) == data["told"][program.name]
+    assert exceptions(cells) == data["exceptions"][program.name]
 
 
 def update() -> None:
     """Run what is installed, and write the page."""
-    data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {"versions": {}, "told": {}}
+    data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {"versions": {}, "exceptions": {}}
     for program in INSTALLED:
         with tempfile.TemporaryDirectory() as folder:
             made = run(program, Path(folder))
@@ -353,8 +355,8 @@ def update() -> None:
         wrong += [f"{cell.name}: differs" for cell in made if cell.watched != cell.bare]
         print(f"{program.name} {program.version}: {len(made)} cells, {len(wrong)} wrong", *wrong, sep="\n  ")  # noqa: T201
         data["versions"][program.package] = program.version
-        data["told"][program.name] = told(made)
-    data["told"] = {one.name: data["told"][one.name] for one in PROGRAMS if one.name in data["told"]}
+        data["exceptions"][program.name] = exceptions(made)
+    data["exceptions"] = {one.name: data["exceptions"][one.name] for one in PROGRAMS if one.name in data["exceptions"]}
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(data), encoding="utf-8")
 

@@ -84,11 +84,11 @@ def test_what_cannot_be_watched_is_given_back_with_a_warning(caplog) -> None:
     thing = object()
     with caplog.at_level(logging.WARNING):
         assert wrap(thing) is thing
-    assert "object is no client that can be watched" in caplog.text
+    assert "object is not a client that can be watched" in caplog.text
 
 
 def test_other_calls_of_a_program_are_left_alone(server, path, calls) -> None:
-    """A block records routes of models only; a wrapped client all it does; paths before a route are told apart."""
+    """A block records only routes of models, a wrapped client all its calls; a path before the route is kept apart."""
     with httpx.Client() as client:
         with record(path):
             client.get(server.url + "/health?key=abc")
@@ -174,8 +174,8 @@ def test_a_redirect_is_one_call(path, calls) -> None:
 # --- how calls end ----------------------------------------------------------------------------------------------------
 
 
-def test_a_cancelled_task_is_the_clients_wish(server, path, calls) -> None:
-    """A task that is cancelled, or waited for too short, raises what it raises without a recorder."""
+def test_a_cancelled_task_is_cancelled_by_the_client(server, path, calls) -> None:
+    """A task that is cancelled, or that exceeds its timeout, raises what it raises without a recorder."""
 
     async def main() -> None:
         async with wrap(httpx.AsyncClient(timeout=5), Recorder(path)) as client:
@@ -193,7 +193,7 @@ def test_a_cancelled_task_is_the_clients_wish(server, path, calls) -> None:
     )
 
 
-def test_an_interrupt_is_the_clients_wish(path, calls) -> None:
+def test_an_interrupt_is_cancelled_by_the_client(path, calls) -> None:
     """Ctrl-C in the middle of a call that does not stream."""
 
     def interrupted(request: Any) -> Any:
@@ -204,8 +204,8 @@ def test_an_interrupt_is_the_clients_wish(path, calls) -> None:
     assert calls()[0]["outcome"] == "cancelled_by_client"
 
 
-def test_a_stream_that_is_dropped_is_told(server, path, calls) -> None:
-    """A program that forgets a stream without closing it has left it; the record says so when memory is cleared up."""
+def test_a_stream_that_is_dropped_is_recorded(server, path, calls) -> None:
+    """A program that drops a stream without closing it has left it; the garbage collector makes its record."""
     client = wrap(httpx.Client(), Recorder(path))
     response = client.send(
         client.build_request("POST", server.url + "/api/generate", json={"model": "fine", "stream": True}), stream=True
@@ -235,7 +235,7 @@ def test_a_program_that_ends_leaves_its_streams(server, path, calls) -> None:
     )
 
 
-def test_whoever_has_seen_the_mark_may_leave(server, path, calls) -> None:
+def test_a_program_that_has_seen_the_end_mark_may_leave(server, path, calls) -> None:
     """A stream closed after its last object is completed; so is one whose reason to stop was seen."""
     with wrap(httpx.Client(), Recorder(path)) as client:
         for route, last in (("/api/generate", '"done":true,'), ("/v1/chat/completions", '"finish_reason":"stop"')):

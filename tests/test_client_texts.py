@@ -58,7 +58,7 @@ def lab(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, lis
 
 @pytest.fixture(scope="module")
 def truth(shared: Path) -> dict[str, list[dict[str, Any]]]:
-    """The calls that stand in each log, in its order: all of curl, of others those whose client raised."""
+    """The calls in each log, in its order: all calls of curl, and those of others whose client raised."""
     lines = (shared / "lab" / "truth.jsonl").read_text(encoding="utf-8").splitlines()
     calls = [json.loads(line) for line in lines]
     found = {}
@@ -72,8 +72,8 @@ def truth(shared: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def told(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records that tell of a failed call; a client of httpx also logs the status line of each answer."""
+def failure_records(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records of failed calls, without the status lines that httpx logs of each answer."""
     return [row for row in rows if row["cause"] and "HTTP Request: " not in row["message"]]
 
 
@@ -83,7 +83,7 @@ def test_each_failed_call_is_one_fault(
 ) -> None:
     """As many records and as many incidents as calls failed, all of them on the client's side."""
     failed = [call for call in truth[name] if call["expected_cause"] not in NO_FAULT]
-    records = told(lab[name])
+    records = failure_records(lab[name])
     assert len(records) == len(failed)
     assert len({row["incident_id"] for row in lab[name] if row["cause"]}) == len(failed)
     assert {row["surface"] for row in records} == {"client"}
@@ -109,7 +109,7 @@ def test_no_line_is_left_over(name: str, lab: dict[str, list[dict[str, Any]]]) -
 def test_the_innermost_text_names_the_cause(
     name: str, vague: int, lab: dict[str, list[dict[str, Any]]], truth: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """Each record has the cause of its call, wherever its text tells it."""
+    """Each record has the cause of its call if its text names it."""
     wrong = []
     for row, call in matched(lab[name], truth[name]):
         accepted = {call["expected_cause"], *call["accept_causes"]}
@@ -122,8 +122,8 @@ def test_the_innermost_text_names_the_cause(
 
 
 def matched(rows: list[dict[str, Any]], calls: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Records and the calls they tell of; both stand in one order but for calls that ran at the same time."""
-    records = told(rows)
+    """Records and their calls; both have the same order, but for calls that ran at the same time."""
+    records = failure_records(rows)
     failed = [call for call in calls if call["expected_cause"] not in NO_FAULT]
     pairs = []
     for place, row in enumerate(records):
@@ -156,12 +156,12 @@ def test_a_status_in_the_text_of_go_is_inferred(
             assert row["status_source"] == "none"
         else:
             assert (row["http_status"], row["status_source"]) == (call["client_status_code"], "inferred")
-    assert Counter(row["status_source"] for row in told(lab["go-app.log"])) == {"inferred": 20, "none": 13}
+    assert Counter(row["status_source"] for row in failure_records(lab["go-app.log"])) == {"inferred": 20, "none": 13}
 
 
-def test_a_sentinel_of_python_is_no_status(lab: dict[str, list[dict[str, Any]]]) -> None:
-    """What ollama-python prints as -1 of an error in a stream."""
-    sentinels = [row for row in told(lab["python-app.log"]) if row["status_source"] == "sentinel"]
+def test_a_sentinel_of_python_is_not_a_status(lab: dict[str, list[dict[str, Any]]]) -> None:
+    """ollama-python prints -1 for an error in a stream."""
+    sentinels = [row for row in failure_records(lab["python-app.log"]) if row["status_source"] == "sentinel"]
     assert len(sentinels) == 20
     assert {row["http_status"] for row in sentinels} == {None}
 
@@ -262,12 +262,12 @@ SERVERS = [
 
 @pytest.mark.parametrize(("form", "line"), SERVERS)
 def test_lines_alone_are_not_taken_for_those_of_a_client(form: str, line: str) -> None:
-    """Early servers, and lines of other programs that no record of a client stands before."""
+    """Lines of early servers, and lines of other programs that do not follow a client's record."""
     assert formats_of(line + "\n") == [form]
 
 
 def test_only_an_error_of_a_runner_draws_lines_of_runners() -> None:
-    """Lines of a runner behind an application's line stay records of their own, unless the line ends in their middle."""
+    """Lines of a runner after an application's line stay records of their own, unless that line ends in their middle."""
     runner = "llama_model_load: error loading model: unknown model architecture: 'demo'\n"
     assert formats_of("2026-11-21 01:57:30,143 ERROR app: no answer\n" + runner) == ["client-text", "llama-cpp"]
     torn = "2026-11-21 01:57:30,143 ERROR app: llama runner process has terminated: exit status 2\n"

@@ -20,6 +20,7 @@ from support.stores import NOW, add_requests, empty_store, insert, small_store
 
 from erranalytics.errors import ReportError, UsageError
 from erranalytics.reports import catalogue, runner
+from erranalytics.store import queries
 
 HERE = Path(__file__).resolve().parent
 NAMES = sorted(path.stem for path in (HERE.parent / "queries").glob("*.sql"))
@@ -76,7 +77,7 @@ def test_declared_parameters_are_those_of_the_query(name: str) -> None:
 def test_declared_columns_are_those_returned(name: str, bare: duckdb.DuckDBPyConnection) -> None:
     """Names, order and types of the header are those of the result, on a store without rows."""
     report = catalogue.find(name)
-    frame, types = runner.query(report.sql, connection=bare, params=_defaults(report))
+    frame, types = queries.query(report.sql, connection=bare, params=_defaults(report))
     assert frame.columns == [column.name for column in report.header.columns]
     assert types == {column.name: column.type for column in report.header.columns}
 
@@ -91,7 +92,7 @@ def test_order_is_total(name: str, store: duckdb.DuckDBPyConnection) -> None:
     if isinstance(tree, exp.Select):
         keys = {column.name for column in order.find_all(exp.Column)}
         assert keys
-    frame, _ = runner.query(report.sql, connection=store, params=_defaults(report))
+    frame, _ = queries.query(report.sql, connection=store, params=_defaults(report))
     visible = [key for key in frame.columns if key in keys]
     # A key that is not shown (a place, a number) must make the order total by itself.
     assert frame.height == frame.select(visible).unique().height or keys - set(visible)
@@ -377,7 +378,7 @@ def test_overview_runs_with_its_parts(store: duckdb.DuckDBPyConnection) -> None:
 def test_query_takes_types_polars_does_not_know(bare: duckdb.DuckDBPyConnection) -> None:
     """Intervals and maps come as text, a repeated name gets a number."""
     sql = "select interval '1' day as a, map {'k': 1} as a, timestamptz '2026-11-20 19:00:00+01' as t"
-    frame, types = runner.query(sql, connection=bare)
+    frame, types = queries.query(sql, connection=bare)
     assert frame.row(0) == ("1 day", "{k=1}", datetime(2026, 11, 20, 18, 0, tzinfo=UTC))
     assert types == {"a": "interval", "a_1": "map(varchar, integer)", "t": "timestamptz"}
 
@@ -385,7 +386,7 @@ def test_query_takes_types_polars_does_not_know(bare: duckdb.DuckDBPyConnection)
 def test_bad_sql_is_a_mistake_of_the_user(bare: duckdb.DuckDBPyConnection) -> None:
     """DuckDB's first line, no traceback."""
     with pytest.raises(UsageError, match="the query failed: Catalog Error"):
-        runner.query("select * from evnts", connection=bare)
+        queries.query("select * from evnts", connection=bare)
 
 
 # --- times ------------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from erranalytics.client.hooks import WATCHED
+from erranalytics.client.instrumentation import INSTRUMENTS
 from erranalytics.client.recorder import APP_VARIABLE, FILE, FILE_VARIABLE
 from erranalytics.errors import InputError, UsageError
 
 STARTUP = Path(__file__).resolve().parent.parent / "client" / "startup"
 NOTES_VARIABLE = "ERRANALYTICS_NOTES"
-KNOWN = ", ".join(WATCHED)
+KNOWN = ", ".join(INSTRUMENTS)
 
 
 @dataclass

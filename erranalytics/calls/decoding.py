@@ -9,13 +9,11 @@ import polars as pl
 from erranalytics import schema
 from erranalytics.calls import mapping as mappings
 from erranalytics.calls.mapping import Mapping
+from erranalytics.client.outcome import OUTCOMES
+from erranalytics.client.routes import NATIVE_PATHS
+from erranalytics.client.sdk_errors import LITELLM_SYNTHETIC, STATUS_SOURCES
 from erranalytics.clocks import timestamps
 
-STREAM_OUTCOMES = ("completed", "failed_before_first_byte", "failed_mid_stream", "truncated", "cancelled_by_client")
-OUTCOMES = (*STREAM_OUTCOMES, "failed", "not_observable")
-STATUS_SOURCES = ("wire", "sdk_synthetic", "sentinel", "inferred", "none")
-# Routes whose answer says in its body whether it is complete (docs/api.md@v0.24.0).
-NATIVE = ("/api/generate", "/api/chat")
 CUT = (
     "connection_reset",
     "connection_failed",
@@ -32,7 +30,7 @@ _ABORTED = r"(?i)AbortError|CancelledError|operation was aborted|context cancele
 # litellm gives what has no status one of its own (litellm/exceptions.py@v1.60.0).
 _SYNTHETIC = r"^litellm\."
 # What its exceptions for connections and deadlines print as a status came over no wire.
-_MADE_UP = r"litellm\.(?:APIConnectionError|Timeout|MidStreamFallbackError|InternalServerError: [^\n]*OllamaException)"
+_MADE_UP = rf"litellm\.(?:{'|'.join(LITELLM_SYNTHETIC)}|InternalServerError: [^\n]*OllamaException)"
 _STATUS_IN_TEXT = r"(?:\(status code: |Error code: |^|[Ss]tatus[ =:]{1,2})([45]\d\d)\b"
 # The same in the words of further clients: a status with its reason, Spring, ollama4j.
 _STATUS_IN_WORDS = (
@@ -152,7 +150,7 @@ def _with_status(table: pl.DataFrame) -> pl.DataFrame:
     given = pl.col("status_source")
     return table.with_columns(
         http_status=pl.when(is_status).then(status).when(status.is_null() | (status == 0)).then(in_text),
-        status_source=pl.when(given.is_in(STATUS_SOURCES)).then(given).otherwise(source),
+        status_source=pl.when(given.is_in(list(STATUS_SOURCES))).then(given).otherwise(source),
     )
 
 
@@ -196,7 +194,7 @@ def _fault(raw: pl.DataFrame, typed: pl.DataFrame, mapping: Mapping) -> pl.Serie
         reasons.append(pl.when(wrong).then(pl.lit(f"bad-field: {name}")))
         twice = texts.str.count_matches(rf'[{{,]\s*"{name}"\s*:') > 1
         reasons.append(pl.when(twice).then(pl.lit(f"duplicate-key: {name}")))
-    for name, known in (("outcome", OUTCOMES), ("status_source", STATUS_SOURCES)):
+    for name, known in (("outcome", list(OUTCOMES)), ("status_source", list(STATUS_SOURCES))):
         wrong = typed[name].is_not_null() & ~typed[name].is_in(known)
         reasons.append(pl.when(wrong).then(pl.lit(f"bad-field: {name}")))
     reasons.extend(
@@ -240,7 +238,7 @@ def decide(calls: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("not_observable"))
         .otherwise(pl.lit("truncated"))
     )
-    half = pl.col("endpoint").is_in(NATIVE).fill_null(value=False) & done.eq(other=False).fill_null(value=False)
+    half = pl.col("endpoint").is_in(NATIVE_PATHS).fill_null(value=False) & done.eq(other=False).fill_null(value=False)
     whole = (
         pl.when(is_aborted)
         .then(pl.lit("cancelled_by_client"))

@@ -1,6 +1,6 @@
 """The record of one call to a model, as the recorder of ``erranalytics.client`` writes it: one line of JSON.
 
-The recorder itself writes plain dicts, because it must not need pydantic; tests hold what it writes to this model.
+The recorder itself writes plain dicts, because it must not need pydantic; tests check them against this model.
 """
 
 from __future__ import annotations
@@ -9,35 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-Outcome = Literal[
-    "completed",
-    "failed",
-    "failed_before_first_byte",
-    "failed_mid_stream",
-    "truncated",
-    "cancelled_by_client",
-    "not_observable",
-]
-StatusSource = Literal["wire", "sdk_synthetic", "sentinel", "inferred", "none"]
-Milliseconds = Annotated[float, Field(ge=0)]
+from erranalytics.client.outcome import STREAM_ONLY, Outcome
+from erranalytics.client.sdk_errors import StatusSource
 
-OUTCOMES: dict[str, str] = {
-    "completed": "The whole answer came: with `done:true`, `[DONE]` or `message_stop` if it streamed.",
-    "failed": 'A call that does not stream got no answer, an error, or `"done":false`.',
-    "failed_before_first_byte": "A stream was refused, or broke before its first byte.",
-    "failed_mid_stream": "An error object came inside a 200.",
-    "truncated": "A stream ended, cleanly or not, without the mark of its end.",
-    "cancelled_by_client": "The program closed the answer, cancelled its task or ended.",
-    "not_observable": "What came could not be judged.",
-}
-STREAM_ONLY = frozenset(("failed_before_first_byte", "failed_mid_stream", "truncated"))
-STATUS_SOURCES: dict[str, str] = {
-    "wire": "It came over the network.",
-    "sdk_synthetic": "The SDK made it up, as litellm does with 408 and 500.",
-    "sentinel": "The SDK put a number that is no status, as ollama-python does with -1; `http_status` is empty.",
-    "inferred": "It was read out of a text.",
-    "none": "There is none.",
-}
+Milliseconds = Annotated[float, Field(ge=0)]
 
 
 class CallRecord(BaseModel):
@@ -52,7 +27,7 @@ class CallRecord(BaseModel):
     ts_end: AwareDatetime = Field(
         description="When it ended: with the last byte, the exception, or when it was closed."
     )
-    duration_ms: Milliseconds = Field(description="How long it took, by a clock that nobody sets.")
+    duration_ms: Milliseconds = Field(description="How long it took, by a clock that is never set.")
     client: str | None = Field(default=None, description="Library and version that called.")
     endpoint: str | None = Field(default=None, description="The route, without what a gateway put before it.")
     url_host: str | None = Field(default=None, description="Host and port of the URL.")
@@ -71,45 +46,49 @@ class CallRecord(BaseModel):
     last_chunk_gap_ms: Milliseconds | None = Field(
         default=None, description="From the last byte to the end of the call."
     )
-    done_seen: bool | None = Field(default=None, description="Whether the mark of the end was seen.")
+    done_seen: bool | None = Field(default=None, description="Whether the end mark was seen.")
     error_type: str | None = Field(
         default=None, description="Class of the exception of the client, else the type the server gave its error."
     )
-    error_message: str | None = Field(default=None, description="What the server said, else the exception; masked.")
-    error_body: str | None = Field(
-        default=None, description="Body of the error, what speaks of the error only; masked."
+    error_message: str | None = Field(
+        default=None, description="The error text of the server, else of the exception; masked."
     )
-    retry_after_s: float | None = Field(default=None, ge=0, description="Wait the answer asks for.")
+    error_body: str | None = Field(
+        default=None, description="Body of the error, reduced to what describes the error; masked."
+    )
+    retry_after_s: float | None = Field(default=None, ge=0, description="Wait that the answer asks for.")
     ratelimit_limit: int | None = Field(default=None, ge=0, description="Calls allowed in a period.")
     ratelimit_remaining: int | None = Field(default=None, ge=0, description="Calls left of them.")
     ratelimit_reset: str | None = Field(
         default=None, description="When the period ends, as sent: servers write seconds, times and durations."
     )
-    maintenance_until: AwareDatetime | None = Field(
-        default=None, description="End of a maintenance that was announced."
+    maintenance_until: AwareDatetime | None = Field(default=None, description="End of an announced maintenance.")
+    upstream_request_id: str | None = Field(
+        default=None, description="Identifier that the server or gateway gave the call."
     )
-    upstream_request_id: str | None = Field(default=None, description="Name the server or gateway gave the call.")
     attempt: int = Field(default=1, ge=1, description="Which attempt this is, 1 for the first.")
     app: str | None = Field(default=None, description="The program that called.")
-    trace_id: str | None = Field(default=None, description="What ties the call to a trace.")
-    record_id: str | None = Field(default=None, description="Name the program gave the call, else a random one.")
+    trace_id: str | None = Field(default=None, description="The trace that the call belongs to.")
+    record_id: str | None = Field(
+        default=None, description="Identifier that the program gave the call, else a random one."
+    )
     attrs: dict[str, Any] = Field(default_factory=dict, description="Everything else.")
 
     @model_validator(mode="before")
     @classmethod
     def _keep_unknown_fields(cls, data: Any) -> Any:
-        """Fields of later versions and of other writers are kept, and never a reason to refuse a record."""
+        """Keep fields of later versions and of other writers; they are never a reason to refuse a record."""
         if not isinstance(data, dict):
             return data
         known = {"schema", *cls.model_fields}
-        more = {name: value for name, value in data.items() if name not in known}
-        if not more:
+        unknown = {name: value for name, value in data.items() if name not in known}
+        if not unknown:
             return data
         kept = {name: value for name, value in data.items() if name in known}
-        return {**kept, "attrs": {**more, **(data.get("attrs") or {})}}
+        return {**kept, "attrs": {**unknown, **(data.get("attrs") or {})}}
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
+    def _check_consistency(self) -> Self:
         if self.outcome in STREAM_ONLY and self.stream is False:
             raise ValueError(f"{self.outcome} is the outcome of a stream")
         if self.outcome == "failed" and self.stream:

@@ -2,14 +2,31 @@
 
 >>> from erranalytics.client import record, wrap
 
-``record`` is a block in which the calls of all known clients are recorded, ``wrap`` records those of one client.
-Values, exceptions and their order stay what they were, nothing here raises, and neither words of people nor keys are
-written. Only the standard library is needed.
+``record`` is a block in which the calls of all known clients are recorded; ``wrap`` records the calls of one client.
+Values, exceptions and their order stay what they were, and nothing here raises. Neither keys nor what a person wrote
+are written. The recorder needs the standard library only. Its names are resolved when they are first used, so the rest
+of erranalytics can read what it knows about calls without loading all of it.
 """
 
 from __future__ import annotations
 
-from erranalytics.client.hooks import wrap
-from erranalytics.client.recorder import Recorder, Recording, record
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from erranalytics.client.instrumentation import wrap
+    from erranalytics.client.recorder import Recorder
+    from erranalytics.client.recording import Recording, record
 
 __all__ = ["Recorder", "Recording", "record", "wrap"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from erranalytics.client import instrumentation, recording
+
+        return getattr(instrumentation if name == "wrap" else recording, name)
+    raise AttributeError(f"module 'erranalytics.client' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,7 @@
-"""Texts that may be written: without keys, without what people asked or a model answered, and never long.
+"""Masking of texts before they are written: no keys, no words from a request, and never long.
 
-The recorder imports nothing but the standard library, so ``erranalytics.redact``, which works on columns, is not used
-here; a test holds both to the same secrets.
+``erranalytics.redact`` masks columns and needs polars, which the recorder may not import; a test holds both to the same
+secrets.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from erranalytics.client.bodies import parse_json
+
 TEXT_LIMIT = 2_000
 NAME_LIMIT = 200
-# Shorter texts of a request ("hi", "json") stand in error messages by chance.
-QUOTED_FROM = 8
-# Above this a request is not read again to find what an error quotes of it; the error is then not written.
+# Shorter texts of a request ("hi", "json") are found in error messages by chance.
+SHORTEST_QUOTE = 8
+# A longer request is not searched for what an error quotes from it; its error is not written.
 REQUEST_LIMIT = 1 << 20
-STRETCH, LINES_LIMIT = 24, 2_000
+# A run of this many characters that the request has too is a quote, wherever it begins and ends.
+QUOTED_RUN, LINES_LIMIT = 24, 2_000
 
 _SECRETS = (
     (re.compile(r"([?&](?:key|token|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\"\s\\]+"), r"\1[redacted]"),
@@ -26,10 +29,10 @@ _SECRETS = (
     (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), "[redacted]"),
     (re.compile(r"(://)[^/\s:@\"]+:[^/\s@\"]+@"), r"\1[redacted]@"),
 )
-# Without one of these nothing above fits; most texts are short names.
+# A text without one of these holds no secret; most texts are short names, and this test is quicker than five patterns.
 _HINT = re.compile(r"(?i)[?&]|bearer |sk-|://|authorization|cookie|api-key")
-# What an error body says of the error itself. Others may repeat the request, as validators of gateways do.
-_KEPT = frozenset(
+# Keys of an error body that describe the error. The others may repeat the request, as validators of gateways do.
+_ERROR_KEYS = frozenset(
     [
         "code",
         "detail",
@@ -48,9 +51,20 @@ _KEPT = frozenset(
         "url",
     ]
 )
-# Where a request holds words of people.
-_WORDS = ("messages", "prompt", "system", "suffix", "input", "instructions", "template", "tools", "format", "documents")
-_NO_WORDS = frozenset(("role", "type", "name"))
+# The keys of a request that hold what a person wrote.
+_PROMPT_KEYS = (
+    "messages",
+    "prompt",
+    "system",
+    "suffix",
+    "input",
+    "instructions",
+    "template",
+    "tools",
+    "format",
+    "documents",
+)
+_PLAIN_KEYS = frozenset(("role", "type", "name"))
 
 
 def masked(text: str, *, limit: int = TEXT_LIMIT) -> str:
@@ -63,24 +77,21 @@ def masked(text: str, *, limit: int = TEXT_LIMIT) -> str:
     """
     if len(text) <= limit and not _HINT.search(text):
         return text
-    # A key that the cut halves must be seen whole.
+    # Patterns must see the whole of a key that the limit would cut in half.
     head = text[: limit + 4_096]
     for pattern, replacement in _SECRETS:
         head = pattern.sub(replacement, head)
     return head if len(head) <= limit else f"{head[:limit]}… ({len(text)} characters)"
 
 
-def error_body(body: bytes, words: Words) -> str | None:
-    """The body of an error as it may be written: JSON with the keys that speak of the error, any other text cut.
+def error_body(body: bytes, words: RequestWords) -> str | None:
+    """The masked body of an error: of JSON the keys that describe the error, of any other text its beginning.
 
-    >>> error_body(b'{"error": {"message": "no", "input": "my secret plans"}, "served": 3}', Words(b""))
+    >>> error_body(b'{"error": {"message": "no", "input": "my secret plans"}, "served": 3}', RequestWords(b""))
     '{"error":{"message":"no"}}'
     """
     text = body.decode("utf-8", "replace").strip()
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = text
+    value = parse_json(text, default=text)
     if not isinstance(value, dict | list):
         return words.hide(text)
     if words.are_unknown:
@@ -88,22 +99,22 @@ def error_body(body: bytes, words: Words) -> str | None:
     return masked(json.dumps(_reduced(value, words), ensure_ascii=False, separators=(",", ":")))
 
 
-def _reduced(value: Any, words: Words, depth: int = 0) -> Any:
+def _reduced(value: Any, words: RequestWords, depth: int = 0) -> Any:
     if depth > 8:
         return None
     if isinstance(value, dict):
-        return {key: _reduced(member, words, depth + 1) for key, member in value.items() if key in _KEPT}
+        return {key: _reduced(member, words, depth + 1) for key, member in value.items() if key in _ERROR_KEYS}
     if isinstance(value, list):
         return [_reduced(member, words, depth + 1) for member in value[:20]]
     return words.hide(value) if isinstance(value, str) else value
 
 
-class Words:
-    """The words people put into a request, to take them out of what an error quotes.
+class RequestWords:
+    """The words that a person put into a request; ``hide`` takes them out of an error that quotes them.
 
-    A quote is a whole line of them, or any stretch of 24 characters: validators cut what they show.
+    A quote is a whole line of the request, or any run of 24 characters: validators shorten what they show.
 
-    >>> Words(b'{"prompt": "tell me a secret"}').hide('cannot parse "tell me a secret" here')
+    >>> RequestWords(b'{"prompt": "tell me a secret"}').hide('cannot parse "tell me a secret" here')
     'cannot parse "[redacted 16 characters]" here'
     """
 
@@ -112,37 +123,36 @@ class Words:
         self._text, self._lines = "", set[str]()
         if self.are_unknown or not request:
             return
-        try:
-            asked = json.loads(request)
-        except (ValueError, RecursionError):
-            # No JSON and so no call to a model: what it holds may be anything.
-            self.are_unknown = True
-            return
-        if isinstance(asked, dict):
-            texts = list(_texts(asked.get(key) for key in _WORDS))
+        fields = parse_json(request, default=...)
+        # A request that is not JSON is not a call to a model, and any part of it may be private.
+        self.are_unknown = fields is ...
+        if isinstance(fields, dict):
+            texts = list(_texts(fields.get(key) for key in _PROMPT_KEYS))
             self._text = "\n".join(texts)
-            lines = {line for text in texts for line in (text, *text.splitlines()) if len(line) >= QUOTED_FROM}
+            lines = {line for text in texts for line in (text, *text.splitlines()) if len(line) >= SHORTEST_QUOTE}
             self._lines = {form for line in lines for form in _escaped(line)} if len(lines) < LINES_LIMIT else lines
 
     def hide(self, text: str | None) -> str | None:
-        """A text without quotes and keys, cut; nothing when it cannot be told what is a quote."""
+        """The text without quotes and keys, cut to the limit; null when the request is unknown."""
         if self.are_unknown:
             return None
         if not text:
             return text
-        # Far more than is kept, so that what is quoted at the cut is seen as a quote.
+        # Longer than the result, so that a quote across the limit is still recognised.
         text = text[: TEXT_LIMIT + 4_096]
         for line in sorted(self._lines, key=len, reverse=True):
             text = text.replace(line, _redacted(line))
-        return masked(self._without_stretches(text) if self._text else text)
+        return masked(self._without_quoted_runs(text) if self._text else text)
 
-    def _without_stretches(self, text: str) -> str:
-        parts, at, look = [], 0, 0
-        half = STRETCH // 2
-        while look + half <= len(text):
-            place = self._text.find(text[look : look + half])
-            start, end = (look, look + half) if place >= 0 else (look, look)
-            while place > 0 and start > at and text[start - 1] == self._text[place - 1]:
+    def _without_quoted_runs(self, text: str) -> str:
+        # Every run of QUOTED_RUN characters holds a whole window of half that length, so only each window is looked
+        # up in the request; a window that is found is then grown to both sides.
+        parts, position, window = [], 0, 0
+        half = QUOTED_RUN // 2
+        while window + half <= len(text):
+            place = self._text.find(text[window : window + half])
+            start, end = (window, window + half) if place >= 0 else (window, window)
+            while place > 0 and start > position and text[start - 1] == self._text[place - 1]:
                 start, place = start - 1, place - 1
             while (
                 place >= 0
@@ -150,16 +160,16 @@ class Words:
                 and self._text[place + end - start : place + end - start + 1] == text[end]
             ):
                 end += 1
-            if end - start >= STRETCH:
-                parts += [text[at:start], _redacted(text[start:end])]
-                at = look = end
+            if end - start >= QUOTED_RUN:
+                parts += [text[position:start], _redacted(text[start:end])]
+                position = window = end
             else:
-                look += half
-        return "".join([*parts, text[at:]])
+                window += half
+        return "".join([*parts, text[position:]])
 
 
 def _escaped(line: str) -> tuple[str, ...]:
-    """A line as it may stand in an error: as it is, as JSON writes it, as Python shows it."""
+    """A line in the forms an error may quote: as it is, as JSON writes it, as Python shows it."""
     return line, json.dumps(line)[1:-1], json.dumps(line, ensure_ascii=False)[1:-1], repr(line)[1:-1]
 
 
@@ -168,13 +178,13 @@ def _redacted(text: str) -> str:
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:
-    """All texts in nested values."""
+    """All texts in nested values, but for roles, types and names."""
     waiting = list(values)
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
             yield value
         elif isinstance(value, dict):
-            waiting.extend(member for key, member in value.items() if key not in _NO_WORDS)
+            waiting.extend(member for key, member in value.items() if key not in _PLAIN_KEYS)
         elif isinstance(value, list):
             waiting.extend(value)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-POLL_PATHS = ("/", "/api/version", "/api/tags", "/api/ps")
-STREAM_PATHS = (
-    "/api/generate",
-    "/api/chat",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-)
-EMBED_PATHS = ("/api/embed", "/api/embeddings", "/v1/embeddings")
-# These answer 200 at once and may still fail: their first progress line is sent before the work.
-PROGRESS_PATHS = ("/api/pull", "/api/push", "/api/create")
-OTHER_PATHS = ("/api/show", "/api/copy", "/api/delete", "/api/me", "/api/signout", "/v1/models")
+from erranalytics.client import routes
+
+POLL_PATHS = ("/", *routes.STATUS_PATHS)
+STREAM_PATHS, EMBED_PATHS, PROGRESS_PATHS = routes.STREAM_PATHS, routes.EMBED_PATHS, routes.PROGRESS_PATHS
+OTHER_PATHS = (*routes.MODEL_PATHS, "/api/me", "/api/signout")
 KNOWN_PATHS = (*POLL_PATHS, *STREAM_PATHS, *EMBED_PATHS, *PROGRESS_PATHS, *OTHER_PATHS)
 
 # A proxy may serve Ollama below a path of its own. Names that any program could use count without such a path only.

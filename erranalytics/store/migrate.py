@@ -109,7 +109,11 @@ def prepare_to_read(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def hide_older_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views of this version as temporary ones where the store has others; a cursor needs its own."""
-    if _meta(connection, "views") != views_digest():
+    try:
+        digest = _meta(connection, "views")
+    except duckdb.CatalogException:
+        return  # not a store, and nothing here needs it to be one
+    if digest != views_digest():
         for statement in duckdb.extract_statements(views()):
             sql, count = _CREATE.subn(r"create or replace temp \1", statement.query, count=1)
             if count:

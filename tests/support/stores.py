@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from erranalytics.reports import runner
-from erranalytics.store import migrate
+from erranalytics.store import migrate, queries
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_logs"
@@ -194,7 +194,7 @@ def run(connection: duckdb.DuckDBPyConnection, name: str, **params: object) -> R
 
 def table(connection: duckdb.DuckDBPyConnection, name: str) -> Rows:
     """All rows of a table or view."""
-    return runner.query(f"select * from {name}", connection=connection)[0].to_dicts()
+    return queries.query(f"select * from {name}", connection=connection)[0].to_dicts()
 
 
 def lines_of(*names: str) -> list[str]:

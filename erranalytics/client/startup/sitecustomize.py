@@ -1,7 +1,7 @@
-"""Runs at the start of every Python that ``erranalytics record`` starts, because its folder stands on PYTHONPATH.
+"""Runs at the start of every Python that ``erranalytics record`` starts, because its folder is on PYTHONPATH.
 
-It loads the recorder from this installation, whatever that Python has installed itself, turns it on, and tells by lines
-of a file what became of it. It must run on any Python and never disturb the program: then it only says so.
+It loads the recorder from this installation, whatever that Python has installed itself, turns it on, and writes what
+happened as lines of a file. It must run on any Python and never disturb the program; a fault only becomes such a line.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 import types
 
 NOTES_VARIABLE = "ERRANALYTICS_NOTES"
-# Clients that talk HTTP and pass by those that can be watched.
+# Clients that do not use one of the libraries that can be watched.
 UNWATCHED = (
     "http.client",
     "httplib2",
@@ -23,7 +23,7 @@ UNWATCHED = (
 
 
 def note(**facts: object) -> None:
-    """Append what happened to the file that the command reads at the end."""
+    """Append what happened to the file that the command reads when the program has ended."""
     try:
         import json
 
@@ -38,7 +38,8 @@ def note(**facts: object) -> None:
 
 
 def load(folder: str) -> types.ModuleType:
-    """The recorder of this installation; nothing else of it comes onto the path."""
+    """The recorder of this installation; nothing else from it becomes importable."""
+    import importlib
     import importlib.util
 
     for name, parts in (("erranalytics", ()), ("erranalytics.client", ("client",))):
@@ -51,7 +52,7 @@ def load(folder: str) -> types.ModuleType:
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             spec.loader.exec_module(module)
-    return sys.modules["erranalytics.client"]
+    return importlib.import_module("erranalytics.client.instrumentation")
 
 
 def start() -> None:
@@ -62,22 +63,22 @@ def start() -> None:
         return
     note(python=version)
     here = os.path.dirname(os.path.abspath(__file__))
-    client = load(os.path.dirname(os.path.dirname(here)))
-    recorder = client.hooks.turn_on_for_good(lambda name: note(watched=name))
+    instrumentation = load(os.path.dirname(os.path.dirname(here)))
+    recorder = instrumentation.turn_on_for_good(lambda name: note(watched=name))
     import atexit
 
     def leave() -> None:
         unwatched = [name for name in UNWATCHED if name in sys.modules]
         note(lost=recorder.lost_count, others=unwatched)
 
-    # What is registered first runs last: the recorder has told of open calls by then.
+    # What is registered first runs last: by then the recorder has written the calls that were open.
     atexit.unregister(recorder.abandon)
     atexit.register(leave)
     atexit.register(recorder.abandon)
 
 
 def chain() -> None:
-    """Run the file of the same name that this one hides, as a system or a tool may have one."""
+    """Run the file of the same name that this one hides; systems and tools have such files."""
     import importlib.machinery
     import importlib.util
 
@@ -90,7 +91,7 @@ def chain() -> None:
         spec.loader.exec_module(module)
 
 
-# Under any other name it is only looked at.
+# Under any other name a tool or a test only looks at this file.
 if __name__ == "sitecustomize":
     if os.environ.get(NOTES_VARIABLE):
         try:

@@ -1,12 +1,13 @@
-"""Programs that call a model, one for each client: what each saw is compared with and without a recorder.
+"""Programs that call a model, one for each client: tests compare what they see with and without a recorder.
 
-A program is given the server, a route, a model and whether to stream; it keeps the values it got and the exception that
-reached it. Nothing here is imported before it is used: a client that is not installed leaves its cells out.
+A program gets the server, a route, a model and whether to stream; it keeps the values that it receives and the exception
+that reaches it. A client is imported when it is used, so one that is not installed only leaves its cells out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -14,32 +15,41 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
-# How long a program waits: short only where that is what happens.
+from erranalytics.client.observer import class_name
+
+# How long a program waits: a short time only where the server never answers.
 PATIENCE_S, SHORT_S = 10.0, 0.3
 PROMPT = "tell me the secret of the seven seas"
 KEY = "sk-live-0123456789abcdef0123"
+MESSAGE = [{"role": "user", "content": PROMPT}]
 
 GENERATE, CHAT, COMPLETIONS, MESSAGES = "/api/generate", "/api/chat", "/v1/chat/completions", "/v1/messages"
 
 
 @dataclass
 class Seen:
-    """What a program got: values in order, and the exception with those behind it."""
+    """What a program received: values in order, and the exception with its causes."""
 
     values: list[Any] = field(default_factory=list)
     raised: list[tuple[str, str, Any, Any]] = field(default_factory=list)
 
     @property
-    def told(self) -> str:
+    def exception_name(self) -> str:
         """Name of the exception that reached the program."""
         return self.raised[0][0] if self.raised else "—"
+
+    def keep(self, value: Any, task: Task) -> bool:
+        """Keep a value; return whether the program wants more."""
+        self.values.append(value)
+        return task.leaves_after is None or len(self.values) < task.leaves_after
 
 
 @dataclass(frozen=True)
 class Task:
-    """One call: where, how, and whether the program leaves after some values."""
+    """One call: its server and route, whether it streams, and after how many values the program leaves."""
 
     url: str
     route: str
@@ -56,31 +66,23 @@ class Task:
     @property
     def body(self) -> dict[str, Any]:
         """The request as raw clients send it."""
-        asked: dict[str, Any] = {"model": self.model, "stream": self.stream}
+        request: dict[str, Any] = {"model": self.model, "stream": self.stream}
         if self.route == GENERATE:
-            return {**asked, "prompt": PROMPT}
+            return {**request, "prompt": PROMPT}
         more = {"max_tokens": 16} if self.route == MESSAGES else {}
-        return {**asked, **more, "messages": [{"role": "user", "content": PROMPT}]}
-
-    def is_enough(self, seen: Seen) -> bool:
-        """Whether the program leaves now."""
-        return self.leaves_after is not None and len(seen.values) >= self.leaves_after
+        return {**request, **more, "messages": MESSAGE}
 
 
-def _name(fault: BaseException) -> str:
-    return f"{type(fault).__module__}.{type(fault).__qualname__}"
-
-
-def note(seen: Seen, fault: BaseException) -> None:
-    """Keep an exception and those behind it, as a program can see them."""
-    behind: BaseException | None = fault
-    while behind is not None:
-        status = getattr(behind, "status_code", getattr(behind, "status", None))
-        # An address in memory is another one in every run.
-        text = re.sub(r"\b(?:0x)?[0-9a-f]{9,16}\b", "ADDRESS", str(behind))
+def note(seen: Seen, exception: BaseException) -> None:
+    """Keep an exception and its causes, as a program can see them."""
+    cause: BaseException | None = exception
+    while cause is not None:
+        status = getattr(cause, "status_code", getattr(cause, "status", None))
+        # Addresses in memory differ from run to run.
+        text = re.sub(r"\b(?:0x)?[0-9a-f]{9,16}\b", "ADDRESS", str(cause))
         text = re.sub(r"time taken=[\d.]+", "time taken", text)
-        seen.raised.append((_name(behind), text, status, repr(getattr(behind, "body", None))))
-        behind = behind.__cause__ or behind.__context__
+        seen.raised.append((class_name(cause), text, status, repr(getattr(cause, "body", None))))
+        cause = cause.__cause__ or cause.__context__
 
 
 _BUILDING = threading.Lock()
@@ -88,10 +90,27 @@ _BUILDING = threading.Lock()
 
 def _values(value: Any) -> Any:
     """A value as data, without what differs between two calls."""
-    # Models are built with their first value, which several threads at once do not get along with (pydantic 2.11).
+    # The first value builds the model class, and pydantic 2.11 fails when several threads do that at once.
     with _BUILDING:
         data = value.model_dump() if hasattr(value, "model_dump") else value
     return json.loads(json.dumps(data, default=str))
+
+
+def _consume(task: Task, seen: Seen, answer: Any, shown: Callable[[Any], Any] = _values) -> None:
+    """Keep the values of an answer until the program leaves; an answer that does not stream is one value."""
+    for value in answer if task.stream else [answer]:
+        if not seen.keep(shown(value), task):
+            break
+
+
+async def _consume_async(task: Task, seen: Seen, answer: Any, shown: Callable[[Any], Any] = _values) -> None:
+    """The same for a client that is async."""
+    if not task.stream:
+        _consume(task, seen, answer, shown)
+        return
+    async for value in answer:
+        if not seen.keep(shown(value), task):
+            break
 
 
 # --- raw clients ---------------------------------------------------------------------------------------------------
@@ -106,16 +125,13 @@ def _httpx(module_name: str) -> Callable[[Task, Seen], None]:
                     task.url + task.route, json=task.body, headers={"Authorization": f"Bearer {KEY}"}
                 )
                 response.raise_for_status()
-                seen.values.append(response.json())
+                _consume(task, seen, response.json())
                 return
             with client.stream("POST", task.url + task.route, json=task.body) as response:
                 if response.status_code >= 400:
                     response.read()
                 response.raise_for_status()
-                for line in response.iter_lines():
-                    seen.values.append(line)
-                    if task.is_enough(seen):
-                        break
+                _consume(task, seen, response.iter_lines())
 
     return run
 
@@ -127,18 +143,15 @@ def _httpx_async(module_name: str) -> Callable[[Task, Seen], None]:
             if not task.stream:
                 response = await client.post(task.url + task.route, json=task.body)
                 response.raise_for_status()
-                seen.values.append(response.json())
+                _consume(task, seen, response.json())
                 return
             async with client.stream("POST", task.url + task.route, json=task.body) as response:
                 if response.status_code >= 400:
                     await response.aread()
                 response.raise_for_status()
-                async for line in response.aiter_lines():
-                    seen.values.append(line)
-                    if task.is_enough(seen):
-                        break
+                await _consume_async(task, seen, response.aiter_lines())
 
-    return lambda task, seen: asyncio.run(run(task, seen))
+    return _run(run)
 
 
 def _requests(task: Task, seen: Seen) -> None:
@@ -147,13 +160,7 @@ def _requests(task: Task, seen: Seen) -> None:
     options = {"json": task.body, "timeout": task.patience, "stream": task.stream}
     with task.wrap(requests.Session()) as session, session.post(task.url + task.route, **options) as response:
         response.raise_for_status()
-        if not task.stream:
-            seen.values.append(response.json())
-            return
-        for line in response.iter_lines():
-            seen.values.append(line.decode())
-            if task.is_enough(seen):
-                break
+        _consume(task, seen, map(bytes.decode, response.iter_lines()) if task.stream else response.json())
 
 
 async def _aiohttp(task: Task, seen: Seen) -> None:
@@ -165,32 +172,37 @@ async def _aiohttp(task: Task, seen: Seen) -> None:
         task.wrap(session).post(task.url + task.route, json=task.body) as response,
     ):
         response.raise_for_status()
-        if not task.stream:
-            seen.values.append(await response.json())
-            return
-        async for line in response.content:
-            seen.values.append(line.decode())
-            if task.is_enough(seen):
-                break
+        if task.stream:
+            await _consume_async(task, seen, response.content, bytes.decode)
+        else:
+            _consume(task, seen, await response.json())
 
 
 # --- SDKs ----------------------------------------------------------------------------------------------------------
+
+
+def _ask_ollama(client: Any, task: Task) -> Any:
+    """What the call returns: an answer, or what is awaited for it."""
+    call, request = client.chat, {"messages": MESSAGE}
+    if task.route == GENERATE:
+        call, request = client.generate, {"prompt": PROMPT}
+    return call(model=task.model, stream=task.stream, **request)
+
+
+def _ask_openai(client: Any, task: Task) -> Any:
+    return client.chat.completions.create(model=task.model, messages=MESSAGE, stream=task.stream)
+
+
+def _ask_anthropic(client: Any, task: Task) -> Any:
+    return client.messages.create(model=task.model, max_tokens=16, messages=MESSAGE, stream=task.stream)
 
 
 def _ollama(task: Task, seen: Seen) -> None:
     import ollama
 
     client = task.wrap(ollama.Client(host=task.url, timeout=task.patience))
-    try:
-        asked = {"prompt": PROMPT} if task.route == GENERATE else {"messages": [{"role": "user", "content": PROMPT}]}
-        call = client.generate if task.route == GENERATE else client.chat
-        got = call(model=task.model, stream=task.stream, **asked)
-        for value in got if task.stream else [got]:
-            seen.values.append(_values(value))
-            if task.is_enough(seen):
-                break
-    finally:
-        client.close()
+    with contextlib.closing(client):
+        _consume(task, seen, _ask_ollama(client, task))
 
 
 async def _ollama_async(task: Task, seen: Seen) -> None:
@@ -198,93 +210,40 @@ async def _ollama_async(task: Task, seen: Seen) -> None:
 
     client = task.wrap(ollama.AsyncClient(host=task.url, timeout=task.patience))
     try:
-        asked = {"prompt": PROMPT} if task.route == GENERATE else {"messages": [{"role": "user", "content": PROMPT}]}
-        call = client.generate if task.route == GENERATE else client.chat
-        got = await call(model=task.model, stream=task.stream, **asked)
-        if not task.stream:
-            seen.values.append(_values(got))
-            return
-        try:
-            async for value in got:
-                seen.values.append(_values(value))
-                if task.is_enough(seen):
-                    break
-        finally:
-            await got.aclose()
+        answer = await _ask_ollama(client, task)
+        async with contextlib.aclosing(answer) if task.stream else contextlib.nullcontext():
+            await _consume_async(task, seen, answer)
     finally:
         await client.close()
 
 
-def _openai(task: Task, seen: Seen) -> None:
-    import openai
+def _sdk(name: str, ask: Callable[[Any, Task], Any], path: str = "") -> Callable[[Task, Seen], None]:
+    """A program of an SDK whose clients and streams are context managers: openai and anthropic."""
 
-    with task.wrap(
-        openai.OpenAI(base_url=task.url + "/v1", api_key=KEY, max_retries=0, timeout=task.patience)
-    ) as client:
-        got = client.chat.completions.create(
-            model=task.model, messages=[{"role": "user", "content": PROMPT}], stream=task.stream
-        )
-        if not task.stream:
-            seen.values.append(_values(got))
-            return
-        with got:
-            for value in got:
-                seen.values.append(_values(value))
-                if task.is_enough(seen):
-                    break
+    def run(task: Task, seen: Seen) -> None:
+        with task.wrap(_sdk_client(name, task, path)) as client:
+            answer = ask(client, task)
+            with answer if task.stream else contextlib.nullcontext():
+                _consume(task, seen, answer)
+
+    return run
 
 
-async def _openai_async(task: Task, seen: Seen) -> None:
-    import openai
+def _sdk_async(name: str, ask: Callable[[Any, Task], Any], path: str = "") -> Callable[[Task, Seen], None]:
+    async def run(task: Task, seen: Seen) -> None:
+        async with task.wrap(_sdk_client(name, task, path)) as client:
+            answer = await ask(client, task)
+            async with answer if task.stream else contextlib.nullcontext():
+                await _consume_async(task, seen, answer)
 
-    made = openai.AsyncOpenAI(base_url=task.url + "/v1", api_key=KEY, max_retries=0, timeout=task.patience)
-    async with task.wrap(made) as client:
-        got = await client.chat.completions.create(
-            model=task.model, messages=[{"role": "user", "content": PROMPT}], stream=task.stream
-        )
-        if not task.stream:
-            seen.values.append(_values(got))
-            return
-        async with got:
-            async for value in got:
-                seen.values.append(_values(value))
-                if task.is_enough(seen):
-                    break
+    return _run(run)
 
 
-def _anthropic(task: Task, seen: Seen) -> None:
-    import anthropic
-
-    with task.wrap(anthropic.Anthropic(base_url=task.url, api_key=KEY, max_retries=0, timeout=task.patience)) as client:
-        got = client.messages.create(
-            model=task.model, max_tokens=16, messages=[{"role": "user", "content": PROMPT}], stream=task.stream
-        )
-        if not task.stream:
-            seen.values.append(_values(got))
-            return
-        with got:
-            for value in got:
-                seen.values.append(_values(value))
-                if task.is_enough(seen):
-                    break
-
-
-async def _anthropic_async(task: Task, seen: Seen) -> None:
-    import anthropic
-
-    made = anthropic.AsyncAnthropic(base_url=task.url, api_key=KEY, max_retries=0, timeout=task.patience)
-    async with task.wrap(made) as client:
-        got = await client.messages.create(
-            model=task.model, max_tokens=16, messages=[{"role": "user", "content": PROMPT}], stream=task.stream
-        )
-        if not task.stream:
-            seen.values.append(_values(got))
-            return
-        async with got:
-            async for value in got:
-                seen.values.append(_values(value))
-                if task.is_enough(seen):
-                    break
+def _sdk_client(name: str, task: Task, path: str) -> Any:
+    """A client by the name of its class, such as ``openai.AsyncOpenAI``."""
+    module, _, kind = name.partition(".")
+    make = getattr(importlib.import_module(module), kind)
+    return make(base_url=task.url + path, api_key=KEY, max_retries=0, timeout=task.patience)
 
 
 def _langchain(task: Task, seen: Seen) -> None:
@@ -293,8 +252,7 @@ def _langchain(task: Task, seen: Seen) -> None:
     chat = task.wrap(ChatOllama(model=task.model, base_url=task.url, client_kwargs={"timeout": task.patience}))
     # LangChain always streams on the wire.
     for value in chat.stream(PROMPT):
-        seen.values.append(value.content)
-        if task.is_enough(seen):
+        if not seen.keep(value.content, task):
             break
 
 
@@ -303,22 +261,17 @@ def _litellm(prefix: str) -> Callable[[Task, Seen], None]:
         import litellm
 
         litellm.suppress_debug_info = True
-        got = litellm.completion(
+        text = attrgetter("delta.content" if task.stream else "message.content")
+        answer = litellm.completion(
             model=f"{prefix}/{task.model}",
-            messages=[{"role": "user", "content": PROMPT}],
+            messages=MESSAGE,
             api_base=task.url,
             stream=task.stream,
             timeout=task.patience,
             num_retries=0,
             max_retries=0,
         )
-        if not task.stream:
-            seen.values.append(got.choices[0].message.content)
-            return
-        for value in got:
-            seen.values.append(value.choices[0].delta.content)
-            if task.is_enough(seen):
-                break
+        _consume(task, seen, answer, lambda value: text(value.choices[0]))
 
     return run
 
@@ -329,20 +282,20 @@ def _run(program: Callable[[Task, Seen], Any]) -> Callable[[Task, Seen], None]:
 
 @dataclass(frozen=True)
 class Program:
-    """A client with the routes it knows."""
+    """A client and the routes that it has."""
 
     name: str
     package: str
     routes: tuple[str, ...]
     run: Callable[[Task, Seen], None]
-    # Some can only be watched by a recorder that is on for the whole process.
+    # False where only a recorder that is on for the whole process can watch it.
     is_wrapped: bool = True
-    # litellm opens its own connections and reads to their end in its own way.
+    # Some stream on the wire even when the program does not.
     always_streams: bool = False
 
     @property
     def is_installed(self) -> bool:
-        """Whether the client is there to be run."""
+        """Whether the client can be run here."""
         return importlib.util.find_spec(self.package) is not None
 
     @property
@@ -351,12 +304,12 @@ class Program:
         return importlib.metadata.version(self.package.replace("_", "-"))
 
     def see(self, task: Task) -> Seen:
-        """Run it; whatever reaches the program is kept."""
+        """Run it, and keep what reaches the program."""
         seen = Seen()
         try:
             self.run(task, seen)
-        except Exception as fault:  # noqa: BLE001 - the exception is the result
-            note(seen, fault)
+        except Exception as exception:  # noqa: BLE001 - the exception is the result
+            note(seen, exception)
         return seen
 
 
@@ -370,10 +323,10 @@ PROGRAMS = (
     Program("aiohttp", "aiohttp", RAW, _run(_aiohttp)),
     Program("ollama", "ollama", (GENERATE, CHAT), _ollama),
     Program("ollama, async", "ollama", (GENERATE, CHAT), _run(_ollama_async)),
-    Program("openai", "openai", (COMPLETIONS,), _openai),
-    Program("openai, async", "openai", (COMPLETIONS,), _run(_openai_async)),
-    Program("anthropic", "anthropic", (MESSAGES,), _anthropic),
-    Program("anthropic, async", "anthropic", (MESSAGES,), _run(_anthropic_async)),
+    Program("openai", "openai", (COMPLETIONS,), _sdk("openai.OpenAI", _ask_openai, "/v1")),
+    Program("openai, async", "openai", (COMPLETIONS,), _sdk_async("openai.AsyncOpenAI", _ask_openai, "/v1")),
+    Program("anthropic", "anthropic", (MESSAGES,), _sdk("anthropic.Anthropic", _ask_anthropic)),
+    Program("anthropic, async", "anthropic", (MESSAGES,), _sdk_async("anthropic.AsyncAnthropic", _ask_anthropic)),
     Program("langchain-ollama", "langchain_ollama", (CHAT,), _langchain, always_streams=True),
     Program("litellm ollama/", "litellm", (GENERATE,), _litellm("ollama"), is_wrapped=False),
     Program("litellm ollama_chat/", "litellm", (CHAT,), _litellm("ollama_chat"), is_wrapped=False),

@@ -1,7 +1,7 @@
-"""A small HTTP server on loopback whose answers go wrong in one way each; the name of the model says in which.
+"""A small HTTP server on loopback whose answers go wrong, each in one way; the name of the model selects the way.
 
-It answers the native routes of Ollama, those of OpenAI and those of Anthropic, writes its chunks by hand, and needs
-nothing but the standard library. Whatever is slow here is slow for a fraction of a second.
+It answers the routes of Ollama, OpenAI and Anthropic, writes its chunks by hand, and needs only the standard library.
+Slow answers take a fraction of a second.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 SLOW_S, GAP_S = 0.03, 0.15
-# A text of a model may hold anything, also what looks like a mark.
+# A model's text may contain anything, even what looks like an end mark.
 WORDS = ("Once ", 'upon "error": "a time" ', '{"done":true} ', "data: [DONE]")
 FAILURE = "llama runner process has terminated: signal: killed"
 PAGE = (
@@ -33,7 +33,7 @@ LIMITS = {
     "X-Maintenance-Until": "2026-11-26T06:00:00Z",
 }
 
-# What a model's name asks for.
+# What the server does, by the name of the model.
 BEHAVIOURS = {
     "fine": "answers as it should",
     "slow-first": "the first chunk comes late",
@@ -46,14 +46,14 @@ BEHAVIOURS = {
     "error-inside": "200, an error object after two chunks",
     "cut": "200, the connection ends in the middle of the body",
     "ends-early": "200, the body ends as it should, without the mark of its end",
-    "garbage": "200 with a text that is no answer",
+    "garbage": "200 with a text that is not an answer",
     "page-200": "200 with the page of a gateway",
     "drops": "the connection is closed before any header",
     "hangs": "nothing comes until the client gives up",
     "hangs-between": "nothing comes after two chunks until the client gives up",
     "busy": "503, the queue is full",
 }
-# Not of the matrix: 503 with a wish to be asked again, at the first attempt only.
+# Not in the matrix: the first attempt gets a 503 that asks for a retry.
 FLAKY = "busy-once"
 REASONS = {
     200: "OK",
@@ -91,7 +91,7 @@ class WireServer(socketserver.ThreadingTCPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves is no error here."""
+        """A client that leaves is not an error here."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -229,7 +229,7 @@ class _Talk:
             self._chunk(self.event(self.failure(FAILURE), name="error"))
         self._write(b"0\r\n\r\n")
 
-    # --- what is said ----------------------------------------------------------------------------------------------
+    # --- contents ---------------------------------------------------------------------------------------------------------
 
     def event(self, value: dict[str, Any], *, name: str | None = None) -> bytes:
         """An object as one chunk of a stream."""

@@ -1,4 +1,4 @@
-"""Whole lines into one file, from several threads and processes, with a limit to its size.
+"""A file that several threads and processes append whole lines to, with a limit on its size.
 
 A line is one ``write`` on a descriptor opened for appending, so lines of several processes never mix. A full file is
 renamed to ``NAME.1``, which becomes ``NAME.2`` and so on; the oldest is dropped.
@@ -18,39 +18,39 @@ MAX_BYTES = 64 << 20
 KEPT = 3
 
 
-class Lines:
-    """A file to which lines are appended; it is opened with the first line.
+class LineFile:
+    """A file to append lines to; the first line opens it.
 
     Args:
         path: where to write; missing folders are made.
-        max_bytes: when a file would grow beyond this, another is begun.
+        max_bytes: a file that would grow beyond this is renamed, and a new one begins.
         kept: how many full files stay.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
-        # A program may change its folder between two calls.
+        # The program may change its working folder between two calls.
         self.path = Path(path).absolute()
         self.max_bytes, self.kept = max_bytes, kept
         self._descriptor = -1
-        self._is_torn = False
+        self._has_partial_line = False
         self._lock, self._process = threading.RLock(), os.getpid()
 
     def append(self, text: str) -> bool:
-        """Write a text as a line; false when that was not possible."""
-        # Half of a surrogate pair is written as the JSON escape it came from.
+        """Write a text as a line; return whether that was possible."""
+        # Half of a surrogate pair cannot be encoded; it becomes the JSON escape it came from.
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         if self._process != os.getpid():
-            # After a fork another thread's lock would never be released.
+            # A lock that another thread held at the fork would never be released here.
             self._lock, self._process = threading.RLock(), os.getpid()
         with self._lock:
             try:
                 self._open(len(line))
-                if self._is_torn:
+                if self._has_partial_line:
                     line = b"\n" + line
-                self._is_torn = os.write(self._descriptor, line) != len(line)
+                self._has_partial_line = os.write(self._descriptor, line) != len(line)
             except OSError:
                 return False
-            return not self._is_torn
+            return not self._has_partial_line
 
     def close(self) -> None:
         """Close the file; the next line opens it again."""
@@ -62,38 +62,39 @@ class Lines:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _open(self, coming: int) -> None:
-        """Have the file open that bears the name now, with room for what is coming."""
-        # Others may begin the next file between any two of these steps, several times in a row.
+    def _open(self, line_bytes: int) -> None:
+        """Open the file that has the name now, and rotate it if the line does not fit."""
+        # Another process may rotate it between any two of these steps, several times in a row.
         for _ in range(50):
             if self._descriptor < 0:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
                 self._descriptor = os.open(self.path, flags, 0o600)
-            if not self._is_named():
-                # Another process has begun the next file, or somebody removed this one.
+            if not self._has_name():
+                # Another process rotated this file, or somebody removed it.
                 self._shut()
                 continue
             size = os.fstat(self._descriptor).st_size
-            if not size or size + coming <= self.max_bytes or not self._rotate():
+            if not size or size + line_bytes <= self.max_bytes or not self._rotate():
                 return
             self._shut()
 
-    def _is_named(self) -> bool:
+    def _has_name(self) -> bool:
+        """Whether the open file is the one that the path leads to."""
         try:
             named = self.path.stat()
         except OSError:
             return False
-        mine = os.fstat(self._descriptor)
-        return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
+        opened = os.fstat(self._descriptor)
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def _rotate(self) -> bool:
-        """Rename the full file and those before it; of several processes only one does so."""
+        """Rename the full file and the older ones; of several processes only one does it."""
         if sys.platform == "win32":
-            return False  # a file that is open cannot be renamed there, so it grows
+            return False  # an open file cannot be renamed there, so it grows
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
-            if self._is_named():
+            if self._has_name():
                 for number in range(self.kept - 1, 0, -1):
                     older = self.path.with_name(f"{self.path.name}.{number}")
                     if older.exists():

@@ -1,0 +1,1 @@
+"""How each HTTP library shows its calls to the recorder: one module for each library."""
