@@ -184,9 +184,10 @@ def classify_source(
     """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
     from erranalytics.classification import rulebook
     from erranalytics.ingestion import in_memory
+    from erranalytics.parsing import lineformats
 
     check_wrapper(wrapper)
-    return in_memory.verdicts(source, rules=rulebook.load(rules_dir), wrapper=wrapper)
+    return in_memory.verdicts(source, rules=rulebook.load(rules_dir), formats=lineformats.load(), wrapper=wrapper)
 
 
 def connect(
@@ -250,8 +251,9 @@ def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: 
     book = rulebook.load(rules_dir)
     if "\n" in text.strip():
         from erranalytics.explanation import log
+        from erranalytics.parsing import lineformats
 
-        if roots := log.roots(text, rules=book):
+        if roots := log.roots(text, rules=book, formats=lineformats.load()):
             return explanation.of_log(text, roots, book=book, version=version)
     return explanation.explain(text, book=book, version=version)
 
@@ -284,12 +286,13 @@ def reclassify(
 
     from erranalytics.classification import rulebook
     from erranalytics.ingestion import reclassification
+    from erranalytics.parsing import lineformats
     from erranalytics.store.connection import check_exists, open_store
 
     path, rules = resolve_db(db), rulebook.load(rules_dir)
     check_exists(path)
     with closing(_patiently(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
-        return reclassification.reclassify(connection, rules=rules, force=force)
+        return reclassification.reclassify(connection, rules=rules, formats=lineformats.load(), force=force)
 
 
 def suggest_rule(

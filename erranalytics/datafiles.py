@@ -35,7 +35,7 @@ _TABLES = {
     "settings": "ollama/settings.toml",
 }
 _READERS = ("datafiles.py",)
-_FORMAT_READERS = ("parsing/lineformats.py", "parsing/format_files.py")
+_FORMAT_READERS = ("parsing/lineformats.py", "parsing/format_files.py", "schema.py")
 _MAPPING_READERS = ("parsing/format_files.py", "schema.py")
 
 Severity = Literal["info", "warning", "error", "critical"]

@@ -196,9 +196,23 @@ def formats_page() -> str:
             else [f"Pattern: {_code(one.pattern)}"]
         )
         lines += [f"Only for the syslog identifiers {', '.join(map(_code, one.units))}."] if one.units else []
+        lines += list(_properties(one))
         lines.append(_fence("text", [_first(sample.line) for sample in one.sample]))
         lines.append("Source: " + ", ".join(f"<{text}>" for text in one.references))
     return _page(lines)
+
+
+def _properties(one: lineformats.LineFormat) -> Iterator[str]:
+    """Where the errors of a format show, its clock, and the text that ``reclassify`` puts together."""
+    said = [f"Surface of its errors: {_code(one.surface)}."]
+    if one.clock:
+        clocks = " or ".join(_code(name) for name in dict.fromkeys((one.clock, one.local)) if name)
+        said.append(f"Its own stamp is {clocks} in `ts_source`.")
+    said += ["Each line is one answered request."] if one.access else []
+    yield " ".join(said)
+    if texts := [sample.rebuilt for sample in one.sample if sample.rebuilt]:
+        yield "From the store the rules read it as:"
+        yield _fence("text", [texts[0]])
 
 
 def _around() -> Iterator[str]:

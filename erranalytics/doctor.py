@@ -23,6 +23,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
 
     from erranalytics.calls import decoding
     from erranalytics.classification import proof, rulebook
+    from erranalytics.ingestion import format_proof
     from erranalytics.parsing import lineformats
     from erranalytics.store import frames, migrate
     from erranalytics.store.connection import open_read_only
@@ -40,7 +41,7 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
         "rulebook_faults": proof.check(rules),
         "formats": len(formats.formats),
         "formats_hash": formats.hash,
-        "format_faults": [*lineformats.check(formats), *decoding.check()],
+        "format_faults": [*format_proof.check(formats), *decoding.check()],
         "store": str(path),
         "schema_newest": migrate.migrations()[-1][0],
     }

@@ -125,6 +125,12 @@ TS_SOURCES = (
     *("inherited", "file", "none"),
 )
 
+# What the text of a stored event is put together from, see ``texts``.
+PIECES = (
+    *("level", "component", "message", "quoted", "pairs", "attrs", "status", "method", "path"),
+    *("access", "fault", "our_fault", "record"),
+)
+
 
 def empty(schema: pl.Schema) -> pl.DataFrame:
     """A frame of a schema without rows."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
 
 import polars as pl
 import pytest
 
-from erranalytics import schema
-from erranalytics.parsing import framing, lineformats
+from erranalytics import formatproof, schema
+from erranalytics.ingestion import stored_text
+from erranalytics.parsing import format_files, framing, gateways, lineformats
 
 BOOK = lineformats.load()
 SAMPLES = [(item.name, sample.line) for item in BOOK.formats for sample in item.sample]
@@ -190,7 +194,7 @@ def formats(*lines: str) -> list[str]:
 
 def test_every_format_agrees_with_its_samples() -> None:
     """``check`` finds no fault: format, noise flag and expected groups of every sample."""
-    assert lineformats.check(BOOK) == []
+    assert formatproof.check(BOOK) == []
 
 
 @pytest.mark.parametrize(("name", "line"), SAMPLES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(SAMPLES)])
@@ -226,19 +230,88 @@ def test_a_broken_sample_is_found() -> None:
     """A sample that another format takes is a fault with the name of the file."""
     gin = replace(BOOK.by_name["gin"], sample=BOOK.by_name["slog-text"].sample)
     broken = lineformats.FormatBook([gin if item.name == "gin" else item for item in BOOK.formats], "x")
-    assert any(fault.startswith("formats/gin.toml: ") for fault in lineformats.check(broken))
+    assert any(fault.startswith("formats/gin.toml: ") for fault in formatproof.check(broken))
+
+
+# What a file may say of a format, and the fault where no sample shows it.
+FALSE = [
+    ("slog-text", {"clock": "json"}, "no sample expects the clock 'json'"),
+    ("gin", {"prefix": "[gin]"}, "no sample begins with the prefix"),
+    ("gin", {"lookalike": "gone"}, "lookalike names 'gone', which is not a format"),
+    ("gin", {"lookalike": None}, "the sample begins with the prefix of gin"),
+    ("gpu-error", {"closes": "^never$"}, "no sample matches 'closes'"),
+    ("gpu-error", {"closes": "."}, "no sample goes on: all match 'closes'"),
+    ("cpp-text", {"unix": None}, "the clock is 'inherited', not 'json'"),
+    ("cpp-text", {"rebuilt": ("{level}: ", "{message}")}, "the rebuilt text is 'INFO: build info', not "),
+    ("client-text", {"trims": None}, "the rebuilt text is"),
+    ("nginx-error", {"routed": False}, "'our_fault' is the text of a format that is routed"),
+    ("gateway-log", {"routed": True}, "no sample names a route"),
+    ("systemd", {"rebuilt": ("{component}: ", "{message}")}, "no sample expects a rebuilt text"),
+    ("foreign", {"strangers": False}, "one format takes strangers, not 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "says", "fault"), FALSE, ids=[f"{name}-{'-'.join(says)}" for name, says, _ in FALSE])
+def test_what_no_sample_shows_is_a_fault(name: str, says: dict[str, Any], fault: str) -> None:
+    """A property that the samples of a format contradict, or do not show, is found."""
+    false = replace(BOOK.by_name[name], **says)
+    broken = lineformats.FormatBook([false if item.name == name else item for item in BOOK.formats], "x")
+    assert any(fault in found for found in formatproof.check(broken)), formatproof.check(broken)
+
+
+@pytest.mark.parametrize(("key", "value"), [("clock", "sundial"), ("rebuilt", ["{colour}"]), ("reader", "nobody")])
+def test_an_unknown_word_is_a_fault(key: str, value: object) -> None:
+    """Clocks, pieces of texts and readers are those that exist."""
+    keys = format_files.keys_of(lineformats.LineFormat, filled=(), base=format_files.Format)
+    data = {"name": "x", "title": "x", "owner": "other", "pattern": "x", "references": ("x",), "sample": ()}
+    keys.model_validate(data)
+    with pytest.raises(ValueError, match=key):
+        keys.model_validate(data | {key: value})
+
+
+def test_the_readers_are_those_that_formats_may_name() -> None:
+    """Each reader has a format, and each reader of gateways a function."""
+    readers = set(get_args(lineformats.Reader))
+    assert {item.reader for item in BOOK.formats if item.reader} == readers
+    assert set(gateways.READERS) < readers
+    assert set(stored_text._pieces()) == set(schema.PIECES)
+
+
+# Words that are not the name of a format where they stand.
+OTHER_WORDS = {("schema.py", "go-log"): "a clock, as ``events.ts_source`` names it"}
+
+
+def test_the_code_knows_no_format_by_its_name() -> None:
+    """What is decided by the format of a line stands in the file of the format."""
+    package, found = Path(lineformats.__file__).parent, set()
+    while not (package / "__main__.py").is_file():
+        package = package.parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and node.value in BOOK.by_name:
+                found.add((path.relative_to(package).as_posix(), node.value))
+    assert len(list(package.rglob("*.py"))) > 90
+    assert found == set(OTHER_WORDS)
+
+
+def test_a_book_stays_as_it_was_made() -> None:
+    """Threads share a book: reading with it changes nothing in it."""
+    book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
+    before = {name: repr(value) for name, value in vars(book).items()}
+    assert formatproof.check(book) == []
+    assert {name: repr(value) for name, value in vars(book).items()} == before
 
 
 def test_bodies_met_before_are_recognised_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept of bodies met before changes no answer, also where it is full and where only a part was met."""
     units = [(BOOK.by_name[name].units or (None,))[0] for name, _ in SAMPLES]
     frame = pl.DataFrame({"body": [line for _, line in SAMPLES], "unit": units}, schema_overrides={"unit": pl.String})
-    book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
-    first, order = book.recognise(frame), ("body", "unit")
+    first, order, met = BOOK.recognise(frame), ("body", "unit"), lineformats.Met()
     assert first.height == len(SAMPLES)
-    assert book.recognise(frame).sort(order).equals(first.sort(order))
+    for _ in range(2):
+        assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))
     monkeypatch.setattr(lineformats, "MOST_MET", len(SAMPLES) // 3)
-    book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
+    met = lineformats.Met()
     for start in range(0, len(SAMPLES), 40):
-        book.recognise(frame.slice(start, 60))
-    assert book.recognise(frame).sort(order).equals(first.sort(order))
+        BOOK.recognise(frame.slice(start, 60), met)
+    assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))

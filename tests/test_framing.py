@@ -126,7 +126,7 @@ def split(*lines: str) -> list[str]:
     """The bodies of a batch where no two records share a line."""
     table = bodies(*lines)
     while framing.recognise(table, book=BOOK) is None:
-        table = framing.split_glued(table)
+        table = framing.split_glued(table, book=BOOK)
     known = framing.recognise(table, book=BOOK)
     assert known is not None
     return known["body"].to_list()

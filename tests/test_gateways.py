@@ -21,6 +21,7 @@ from support.once import Once
 import erranalytics as ea
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import reclassification
+from erranalytics.parsing import lineformats
 from erranalytics.reports import runner
 from erranalytics.store.connection import open_store
 
@@ -156,7 +157,7 @@ def test_reclassifying_changes_nothing(gateway_db: Path, tmp_path: Path) -> None
     """The texts of gateway lines are put together from the store, and all verdicts and incidents stay."""
     connection = open_store(Path(shutil.copy(gateway_db, tmp_path / "a.duckdb")))
     before = content(connection)
-    done = reclassification.reclassify(connection, rules=rulebook.load(), force=True)
+    done = reclassification.reclassify(connection, rules=rulebook.load(), formats=lineformats.load(), force=True)
     assert (done.changed_count, content(connection)) == (0, before)
     connection.close()
 

@@ -12,10 +12,11 @@ from support.stores import SAMPLES
 import erranalytics as ea
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import in_memory
+from erranalytics.parsing import lineformats
 from erranalytics.sources.files import from_bytes
 from erranalytics.store import connection
 
-RULES = rulebook.load()
+FORMATS, RULES = lineformats.load(), rulebook.load()
 OOM = "Error: llama runner process has terminated: cudaMalloc failed: out of memory"
 TEXTS = [
     OOM,
@@ -41,7 +42,7 @@ def of_store(text: in_memory.ParsedText) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("text", TEXTS, ids=[f"{number}" for number in range(len(TEXTS))])
 def test_a_text_that_needs_no_store(text: str) -> None:
     """Where at most one record is a problem the store adds nothing."""
-    whole = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES)
+    whole = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES, formats=FORMATS)
     if whole.problem_count < 2 and not whole.events.is_empty():
         assert whole.told().to_dicts() == of_store(whole)
     assert ea.classify(text) == of_store(whole)

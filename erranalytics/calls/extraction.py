@@ -9,12 +9,11 @@ import polars as pl
 from erranalytics import redaction, schema
 from erranalytics.calls import decoding as calls
 from erranalytics.classification.rulebook import Rulebook
-from erranalytics.parsing import lineformats
+from erranalytics.parsing.lineformats import UNKNOWN, FormatBook
 from erranalytics.text.literals import may_hold
 
 # ``row`` is the place of the event in its batch.
 SCHEMA = pl.Schema({"row": pl.UInt32(), "mapping": pl.String(), **schema.CALLS})
-FORMAT = "client-json"
 REJECTS = {"line_no": pl.Int64, "line_count": pl.Int32, "reason": pl.String, "sample": pl.String}
 PROBLEMS = ("warning", "error", "critical")
 
@@ -28,14 +27,15 @@ class Told:
     rejects: pl.DataFrame
 
 
-def tell(events: pl.DataFrame, *, rules: Rulebook) -> Told:
+def tell(events: pl.DataFrame, *, rules: Rulebook, formats: FormatBook) -> Told:
     """Find the calls that events record; what only the outcome of a call tells becomes the verdict of its event."""
-    if not may_hold(events["format"], (FORMAT, "unknown", *lineformats.load().names("reads"))):
+    records, loggers = formats.read_by("record"), formats.names("reads")
+    if not may_hold(events["format"], (*records, UNKNOWN, *loggers)):
         return Told(events, schema.empty(SCHEMA), _no_rejects(events))
     text, form = pl.col("text"), pl.col("format")
-    may_be = (form == FORMAT) | ((form == "unknown") & text.str.starts_with('{"'))
+    may_be = form.is_in(records) | ((form == UNKNOWN) & text.str.starts_with('{"'))
     # Of the line of a logger only what it tells of the error is kept, as attributes.
-    is_logger = form.is_in(lineformats.load().names("reads"))
+    is_logger = form.is_in(loggers)
     rows = events.with_row_index("row").filter(may_be | is_logger)
     if rows.is_empty():
         return Told(events, schema.empty(SCHEMA), _no_rejects(events))
@@ -48,7 +48,7 @@ def tell(events: pl.DataFrame, *, rules: Rulebook) -> Told:
         bad = rows.with_row_index("place").join(faults, on="place", maintain_order="left")
         events = events.with_row_index("row").join(bad, on="row", how="anti", maintain_order="left").drop("row")
         # Without them the others have other places.
-        rest = tell(events, rules=rules)
+        rest = tell(events, rules=rules, formats=formats)
         return Told(rest.events, rest.calls, pl.concat([_rejects(bad), rest.rejects]))
     if found.is_empty():
         return Told(events, schema.empty(SCHEMA), _no_rejects(events))

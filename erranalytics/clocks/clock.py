@@ -18,7 +18,6 @@ import polars as pl
 from erranalytics import schema
 from erranalytics.clocks import timestamps, wrapper_stamps, years, zones
 from erranalytics.clocks.zones import Zone
-from erranalytics.parsing import gateways, lineformats
 
 GO_TIME = "%Y/%m/%d %H:%M:%S"
 
@@ -182,15 +181,12 @@ def _first_boot(sample: str) -> datetime | None:
     return datetime.fromisoformat(found["own"]).astimezone(UTC) - timedelta(seconds=float(found["uptime"]))
 
 
-# Lines that are JSON as a whole have a stamp like those of any other program.
-_JSON = ("client-json", "client-pino", "client-logger")
-
-
 def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
     """One UTC time per record, from its own stamp, the wrapper's, or the record before.
 
     Args:
-        frame: records in order with ``own_utc``, ``own_naive``, ``zone_s``, ``stamp``, ``clock`` and ``format``.
+        frame: records in order with ``own_utc``, ``own_naive``, ``zone_s``, ``own_clock`` (the ``ts_source`` of their
+            own stamp), ``stamp`` and ``clock``.
         clock: what is known at the first of them.
 
     Returns:
@@ -202,32 +198,10 @@ def set_time(frame: pl.DataFrame, clock: Clock) -> tuple[pl.DataFrame, Clock]:
         return frame.with_columns(ts=pl.lit(start, dtype=schema.UTC_US), ts_source=pl.lit(missing)), clock
     table, clock = _outer_time(frame, clock)
     own, clock = _own_time(table, clock)
-    table = table.with_columns(own.alias("own"), format=frame["format"])
-    ts, form = pl.coalesce("own", "outer_utc"), pl.col("format")
-    is_client, is_json, is_dump = form.is_in(lineformats.load().of_clients), form.is_in(_JSON), form == "request-dump"
+    table = table.with_columns(own.alias("own"), frame["own_clock"])
+    ts = pl.coalesce("own", "outer_utc")
     source = (
-        pl.when(form.is_in(gateways.OWN) & pl.col("own").is_not_null())
-        .then(pl.lit("gateway"))
-        .when(pl.col("zone_s").is_not_null())
-        .then(pl.lit("slog"))
-        .when(pl.col("own_utc").is_not_null())
-        .then(
-            pl.when(is_dump)
-            .then(pl.lit("dump"))
-            .when(is_client & ~is_json)
-            .then(pl.lit("client"))
-            .otherwise(pl.lit("json"))
-        )
-        .when(pl.col("own").is_not_null())
-        .then(
-            pl.when(form == "gin")
-            .then(pl.lit("gin+offset"))
-            .when(is_client)
-            .then(pl.lit("client"))
-            .otherwise(pl.lit("go-log"))
-        )
-        .when(pl.col("outer_utc").is_not_null())
-        .then("program")
+        pl.when(pl.col("own").is_not_null()).then("own_clock").when(pl.col("outer_utc").is_not_null()).then("program")
     )
     seen = ts.forward_fill()
     fallback = pl.when(seen.is_null()).then(pl.lit(missing)).otherwise(pl.lit("inherited"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from erranalytics.derivation import call_links, gateway_requests
-from erranalytics.parsing import lineformats
+
+if TYPE_CHECKING:
+    from erranalytics.parsing.lineformats import FormatBook
 
 _SQL = Path(__file__).parent / "sql"
-DUMPS = "request-dump"
 _LOADED = "load_id between getvariable('first_load_id') and getvariable('last_load_id')"
 _IN_SCOPE = "session_id in (select session_id from scope)"
 # What there may be to do, asked at once; most logs have little of it.
@@ -32,7 +34,7 @@ _WORK = f"""
         select 'problems' from requests where coalesce(incident_id, suspected_by) is not null and {_IN_SCOPE} limit 1
     )
     union all (select 'names' from templates where template = 'finished setting up' limit 1)
-    union all (select 'dumps' from templates where format = '{DUMPS}' limit 1)
+    union all (select 'dumps' from templates where format in getvariable('dump_formats') limit 1)
 """
 # Which of that a step is for; one that is not named here is always run. In the order in which they are run.
 _ONLY_WITH = {
@@ -64,6 +66,7 @@ def _steps() -> tuple[tuple[str, str], ...]:
 def derive(
     connection: duckdb.DuckDBPyConnection,
     *,
+    formats: FormatBook,
     loads: range,
     sessions: Iterable[int] = (),
     since_id: int | None = None,
@@ -73,6 +76,7 @@ def derive(
 
     Args:
         connection: the store, inside a transaction.
+        formats: the line formats.
         loads: the numbers of the loads; empty when only ``sessions`` are derived anew.
         sessions: runs that were touched besides those of their records.
         since_id: the first event that was touched besides their records; None when there is none, 0 when runs were
@@ -101,7 +105,8 @@ def derive(
     if has_gateway:
         gateway_requests.widen(connection, touched=touched)
     _fold_from(connection, touched)
-    connection.execute(f"set variable call_formats = {lineformats.load().names('calls')}")
+    connection.execute(f"set variable call_formats = {formats.names('calls')}")
+    connection.execute(f"set variable dump_formats = {formats.read_by('dump')}")
     connection.execute(
         """create or replace temp table earlier_runs as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""

@@ -51,14 +51,16 @@ class Appender:
                 memo=self._options.memo,
             ),
             rules=self._options.rules,
+            formats=self._options.formats,
         )
-        events = self._numbered(told.events)
+        events, formats, rules = self._numbered(told.events), self._options.formats, self._options.rules
         calls = told.calls.with_columns(event_id=pl.col("row").cast(pl.Int64) + self.event_id)
         rejects = pl.concat([*(_of_load(batch.rejects, begin) for begin, _, batch in parts), told.rejects])
         self._options.on_events(events)
         frames.append(self._connection, "events", event_rows(events))
-        frames.append(self._connection, "requests", request_rows(events))
-        frames.append(self._connection, "errors", error_rows(events, self._causes, self._options.rules, calls))
+        frames.append(self._connection, "requests", request_rows(events, formats))
+        problems = error_rows(events, self._causes, rules, calls, formats=formats)
+        frames.append(self._connection, "errors", problems)
         frames.append(self._connection, "calls", call_rows(calls, events))
         frames.append(self._connection, "rejects", rejects)
         self.event_id += events.height

@@ -20,7 +20,7 @@ from erranalytics.classification.verdicts import judge
 from erranalytics.clocks import zones
 from erranalytics.ingestion import pipeline
 from erranalytics.ingestion.pipeline import Batch, State
-from erranalytics.parsing import lineformats
+from erranalytics.parsing.lineformats import FormatBook
 from erranalytics.sources.files import Source
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ order by e.event_id
 _KEPT = threading.local()
 
 
-def verdicts(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[pl.DataFrame]:
+def verdicts(
+    source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
+) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order."""
-    text = ParsedText.of(source, rules=rules, wrapper=wrapper) if pipeline.is_small(source) else None
+    text = ParsedText.of(source, rules=rules, formats=formats, wrapper=wrapper) if pipeline.is_small(source) else None
     if text is None:
-        with stored_alone(source, rules=rules, wrapper=wrapper) as connection:
+        with stored_alone(source, rules=rules, formats=formats, wrapper=wrapper) as connection:
             yield from _told(connection)
     elif text.problem_count > 1:
         with derived(text) as connection:
@@ -67,15 +69,16 @@ class ParsedText:
     batches: tuple[Batch, ...]
     events: pl.DataFrame
     rules: Rulebook
+    formats: FormatBook
 
     @classmethod
-    def of(cls, source: Source, *, rules: Rulebook, wrapper: str | None = None) -> ParsedText:
+    def of(cls, source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None) -> ParsedText:
         """Parse and judge a source."""
         first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
-        batches = tuple(pipeline.parsed(source, state=first, start=0, formats=lineformats.load(), is_small=True))
+        batches = tuple(pipeline.parsed(source, state=first, start=0, formats=formats, is_small=True))
         events = pl.concat([batch.events for batch in batches])
-        judged = extraction.tell(judge(events, rules=rules), rules=rules).events
-        return cls(source, first, batches, judged, rules)
+        judged = extraction.tell(judge(events, rules=rules), rules=rules, formats=formats).events
+        return cls(source, first, batches, judged, rules, formats)
 
     @property
     def problem_count(self) -> int:
@@ -119,25 +122,31 @@ def derived(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.Duc
         write_catalogue(connection, text.rules)
     connection.begin()
     try:
-        begin, options = next_begin(connection, text.first), _options(connection, rules=text.rules)
+        begin, options = (
+            next_begin(connection, text.first),
+            _options(connection, rules=text.rules, formats=text.formats),
+        )
         appender = Appender(connection, options, event_id=begin.event)
         appender.append([(begin, Totals(), batch) for batch in text.batches])
         write_sources(connection, [(text.source, text.batches[-1], begin)], options)
         steps = (*OF_RUNS, *OF_INCIDENTS) if with_runs else OF_INCIDENTS
-        derive(connection, loads=range(begin.load_id, begin.load_id + 1), steps=steps)
+        loads = range(begin.load_id, begin.load_id + 1)
+        derive(connection, formats=text.formats, loads=loads, steps=steps)
         yield connection
     finally:
         connection.rollback()
 
 
 @contextmanager
-def stored_alone(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def stored_alone(
+    source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store that holds the source and is gone afterwards."""
     from erranalytics.ingestion import loads
 
     connection = _opened()
     try:
-        loads.load(connection, source, _options(connection, rules=rules, wrapper=wrapper))
+        loads.load(connection, source, _options(connection, rules=rules, formats=formats, wrapper=wrapper))
         yield connection
     finally:
         connection.close()
@@ -155,7 +164,9 @@ def _opened() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _options(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, wrapper: str | None = None) -> Options:
+def _options(
+    connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
+) -> Options:
     from erranalytics.ingestion import loads
     from erranalytics.store import frames
 
@@ -164,4 +175,4 @@ def _options(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, wrapper:
         frames.append(connection, "verdicts", events.select(*names, http_status="status"))
 
     zone = zones.local(None)
-    return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep)
+    return loads.Options(formats, rules, default_tz=zone, wrapper=wrapper, on_events=keep)

@@ -190,7 +190,13 @@ def parse_small(
     is_replaced, started = identity.was_replaced(connection, source), datetime.now(UTC)
     first = first or resume.first_state(source, options)
     batches = pipeline.parsed(
-        source, state=first, start=0, formats=options.formats, block_bytes=options.block_bytes, is_small=True
+        source,
+        state=first,
+        start=0,
+        formats=options.formats,
+        block_bytes=options.block_bytes,
+        is_small=True,
+        met=options.met,
     )
     small = Small(source, first, tuple(batches), started, is_replaced)
     options.on_bytes(small.size)
@@ -291,6 +297,7 @@ def _finish(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], option
     numbers = [one.begin.load_id for one in done]
     derive(
         connection,
+        formats=options.formats,
         loads=range(min(numbers), max(numbers) + 1),
         sessions=sessions,
         since_id=min(touched, default=None),

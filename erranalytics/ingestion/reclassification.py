@@ -22,6 +22,7 @@ from erranalytics.derivation.steps import derive
 from erranalytics.ingestion import stored_text
 from erranalytics.ingestion.rows import error_rows
 from erranalytics.ingestion.rulebook_rows import causes_frame, write_catalogue
+from erranalytics.parsing.lineformats import FormatBook
 from erranalytics.store import frames
 
 BATCH_EVENTS = 200_000
@@ -120,12 +121,15 @@ class _Standing:
     loads: list[int]
 
 
-def reclassify(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, force: bool = False) -> Reclassified:
+def reclassify(
+    connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, formats: FormatBook, force: bool = False
+) -> Reclassified:
     """Judge all events of a store opened for writing by another rulebook; all or nothing.
 
     Args:
         connection: the store.
         rules: the book.
+        formats: the line formats.
         force: look at all events also when they were judged by this book.
     """
     stale = "select count(*) from loads where rulebook_hash <> $hash"
@@ -140,12 +144,13 @@ def reclassify(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, force:
         )
         standing = _standing(connection, rules)
         write_catalogue(connection, rules)
-        events, changed = _judge_all(connection, rules, standing)
+        events, changed = _judge_all(connection, rules, standing, formats=formats)
         connection.execute(_WRITE)
         connection.execute("update loads set rulebook_hash = $hash where rulebook_hash <> $hash", {"hash": rules.hash})
         # A load that does not exist: every run is touched, and no record is new.
         runs = connection.execute("select distinct session_id from events where session_id is not null").fetchall()
-        derive(connection, loads=range(0), sessions=[int(run) for (run,) in runs], since_id=0)
+        sessions = [int(run) for (run,) in runs]
+        derive(connection, formats=formats, loads=range(0), sessions=sessions, since_id=0)
         return Reclassified(pl.DataFrame(connection.sql(_CHANGES)).cast(CHANGES), events, changed)
 
 
@@ -170,7 +175,9 @@ def _standing(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> _Standi
     return _Standing(same, codes, loads)
 
 
-def _judge_all(connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing: _Standing) -> tuple[int, int]:
+def _judge_all(
+    connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing: _Standing, *, formats: FormatBook
+) -> tuple[int, int]:
     """Verdicts of all events, those that changed into the table ``verdicts`` and the new rows into ``errors_now``."""
     connection.execute(
         """create or replace temp table verdicts
@@ -184,11 +191,11 @@ def _judge_all(connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing:
     events = changed = 0
     for start in range(first, last + 1, BATCH_EVENTS):
         frame = _read(connection, start)
-        judged = verdicts.judge(stored_text.rebuild(frame), rules=rules, memo=memo)
+        judged = verdicts.judge(stored_text.rebuild(frame, formats), rules=rules, memo=memo)
         calls = _calls(connection, frame["event_id"])
         news = _conclude(_decide(judged, rules, standing), calls, rules).filter(_differs())
         frames.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
-        frames.append(connection, "errors_now", error_rows(news, causes, rules, calls))
+        frames.append(connection, "errors_now", error_rows(news, causes, rules, calls, formats=formats))
         events, changed = events + frame.height, changed + news.height
     return events, changed
 

@@ -10,7 +10,7 @@ from erranalytics.classification.remedies import remedies
 from erranalytics.classification.rulebook import Rulebook
 from erranalytics.ollama import routes
 from erranalytics.ollama.routes import EMBED_PATHS, POLL_PATHS, PROGRESS_PATHS, STREAM_PATHS
-from erranalytics.parsing import gateways, lineformats
+from erranalytics.parsing.lineformats import FormatBook
 
 PROBLEMS = ("warning", "error", "critical")
 
@@ -34,14 +34,14 @@ def event_rows(events: pl.DataFrame) -> pl.DataFrame:
     return events.select(*names, "component", "message", "attrs", "code", "cause", "template_id", "session_id")
 
 
-def request_rows(events: pl.DataFrame) -> pl.DataFrame:
+def request_rows(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
     """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs).
 
     Of the lines of a gateway those that are about a route of Ollama; what is no stream is done when it answers.
     """
     form = pl.col("format")
-    access = events.filter(form.is_in(["gin", *gateways.ACCESS]))
-    access = access.with_columns(surface=pl.when(form == "gin").then(pl.lit("ollama")).otherwise(pl.lit("gateway")))
+    access = events.filter(form.is_in(formats.names("access")))
+    access = access.with_columns(surface=form.replace_strict(formats.owners, default=None, return_dtype=pl.String))
     path, status = pl.col("route"), pl.col("status")
     is_stream = path.is_in(STREAM_PATHS)
     failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
@@ -112,7 +112,9 @@ def call_rows(calls: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return told.drop("row", "severity")
 
 
-def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, calls: pl.DataFrame) -> pl.DataFrame:
+def error_rows(
+    events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, calls: pl.DataFrame, *, formats: FormatBook
+) -> pl.DataFrame:
     """Events that are problems, with everything their text and the taxonomy say, as rows of ``errors``.
 
     Args:
@@ -121,6 +123,7 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, call
         rules: the rulebook that judged them.
         calls: of those that are records of calls ``event_id``, ``http_status``, ``status_source``, ``model``,
             ``endpoint``, ``error_type``.
+        formats: the line formats.
     """
     bad = events.filter(pl.col("severity").is_in(PROBLEMS))
     said = bad.select("captures").unique()
@@ -131,7 +134,7 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, call
     table = table.join(_of_calls(calls), on="event_id", how="left", maintain_order="left")
     table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
     form, named = pl.col("format"), pl.col("named")
-    is_client, is_access = form.is_in(lineformats.load().of_clients), form.is_in(["gin", *gateways.ACCESS])
+    is_client, is_access = form.is_in(formats.of_clients), form.is_in(formats.names("access"))
     # What an application wrote in words tells its status there, if at all.
     told = status_told(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
@@ -140,7 +143,7 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, call
         *(pl.coalesce(name, f"call_{name}").alias(name) if name in _HEADERS else pl.col(name) for name in _FACTS),
         "remedy",
         error_id="event_id",
-        surface=_surface(),
+        surface=form.replace_strict(formats.surfaces, default="server", return_dtype=pl.String),
         http_status=pl.when(is_access)
         .then("status")
         .otherwise(pl.coalesce("call_status", told.struct.field("status"))),
@@ -149,7 +152,7 @@ def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, call
         .otherwise(pl.coalesce("status_source", told.struct.field("source"), pl.lit("none"))),
         model=pl.coalesce("call_model", named),
         model_source=model_source,
-        endpoint=_endpoint(),
+        endpoint=_endpoint(formats),
         message=pl.coalesce("inner", "message"),
         exception_type="exception_type",
         request_id=pl.when(is_access).then("event_id"),
@@ -174,28 +177,14 @@ def _of_calls(calls: pl.DataFrame) -> pl.DataFrame:
     ).hstack(headers.cast(kinds).rename({name: f"call_{name}" for name in _HEADERS}))
 
 
-def _surface() -> pl.Expr:
-    form = pl.col("format")
-    return (
-        pl.when(form == "gin")
-        .then(pl.lit("access"))
-        .when(form.is_in(gateways.FORMATS))
-        .then(pl.lit("gateway"))
-        .when(form.is_in(lineformats.load().of_clients))
-        .then(pl.lit("client"))
-        .otherwise(pl.lit("server"))
-    )
-
-
-def _endpoint() -> pl.Expr:
+def _endpoint(formats: FormatBook) -> pl.Expr:
     """The route of a problem: of its access line, of the request a line of nginx names, of its call."""
-    form = pl.col("format")
+    form, path = pl.col("format"), pl.col("path")
+    is_behind = form.is_in(formats.owned_by("gateway"))
     return (
-        pl.when(form == "gin")
-        .then(routes.endpoint(pl.col("path")))
-        .when(form.is_in(gateways.ACCESS))
-        .then(routes.endpoint(routes.behind_gateway(pl.col("path"))))
-        .when((form == "nginx-error") & pl.col("component").is_not_null())
+        pl.when(form.is_in(formats.names("access")))
+        .then(routes.endpoint(pl.when(is_behind).then(routes.behind_gateway(path)).otherwise(path)))
+        .when(form.is_in(formats.names("routed")) & pl.col("component").is_not_null())
         .then(routes.endpoint(pl.col("component")))
         .otherwise("call_endpoint")
     )

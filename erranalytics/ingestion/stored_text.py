@@ -7,13 +7,14 @@ less than the line did (see ``reclassifying``).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import polars as pl
 
 from erranalytics.parsing import gateways
-from erranalytics.parsing.events import gin_text
+from erranalytics.parsing.lineformats import FormatBook
 
-# What goes before the message in each format whose pattern takes it apart; the parts that are null fall away.
-_COLON = ("llama-cpp", "llama-server", "go-log", "slog-default")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _PAIR = r'"((?:[^"\\]|\\.)*)":"((?:[^"\\]|\\.)*)",?'
 _LINES = '{"lines":"'
@@ -21,47 +22,70 @@ _LINES = '{"lines":"'
 _BROKEN = r'^\{"text":"[^\[]'
 
 
-def rebuild(events: pl.DataFrame) -> pl.DataFrame:
-    """Add ``text`` to events with the columns of the store.
+_PIECE = re.compile(r"\{(\w+)\}")
+
+
+def rebuild(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
+    """Add ``text`` to events with the columns of the store, put together as their format says (``rebuilt``).
 
     Besides them it reads ``status``, ``method``, ``path`` of their access line and, for records of a client,
     ``status_code``, ``model``, ``endpoint``, ``error_type`` of their error.
 
+    >>> from erranalytics import lineformats
     >>> columns = {"format": "slog-text", "level": "WARN", "component": "a.go:1", "message": "no room"}
     >>> others = ("status", "method", "path", "status_code", "model", "endpoint", "error_type")
     >>> row = {**columns, "attrs": '{"n":"2"}', **dict.fromkeys(others)}
-    >>> rebuild(pl.DataFrame([row], schema_overrides=dict.fromkeys(others, pl.String)))["text"].item()
+    >>> events = pl.DataFrame([row], schema_overrides=dict.fromkeys(others, pl.String))
+    >>> rebuild(events, lineformats.load())["text"].item()
     'level=WARN source=a.go:1 msg="no room" n=2'
     """
-    form = pl.col("format")
-    head = (
-        pl.when(form == "slog-text")
-        .then(_slog())
-        .when((form == "gin") & pl.col("status").is_not_null())
-        .then(gin_text())
-        .when(form.is_in(gateways.ACCESS))
-        .then(gateways.access_text())
-        .when(form.is_in(gateways.OWN))
-        .then(gateways.fault_text(form))
-        .when(form == "client-json")
-        .then(_record())
-        .when(form == "request-dump")
-        .then("attrs")
-        .otherwise(_other())
-    )
+    pieces, head = _pieces(), pl.col("message").fill_null("")
+    for parts, names in formats.by_value("rebuilt").items():
+        text = [_part(part, pieces) for part in parts]
+        whole = text[0] if len(text) == 1 else pl.concat_str(text, ignore_nulls=True)
+        head = pl.when(pl.col("format").is_in(names)).then(whole).otherwise(head)
     with_lines = pl.when(pl.col("attrs").str.starts_with(_LINES)).then("attrs").str.json_path_match("$.lines")
     return events.with_columns(text=pl.concat_str(head, with_lines, separator="\n", ignore_nulls=True))
 
 
-def _slog() -> pl.Expr:
+def _pieces() -> dict[str, pl.Expr]:
+    """What the parts of a text name between braces."""
+    return {
+        **{name: pl.col(name) for name in ("level", "component", "attrs", "status", "method", "path")},
+        "message": pl.col("message").fill_null(""),
+        "quoted": _quoted(),
+        "pairs": _attributes(),
+        "access": gateways.access_text(),
+        "fault": gateways.fault_text(is_routed=False),
+        "our_fault": gateways.fault_text(is_routed=True),
+        "record": _record(),
+    }
+
+
+def _part(part: str | tuple[str, ...], pieces: Mapping[str, pl.Expr]) -> pl.Expr:
+    """A part of a text, null where a piece of it is; of several the first that is not.
+
+    >>> events = pl.DataFrame({"level": ["INFO", "WARN"], "component": ["root", None]})
+    >>> pieces = {name: pl.col(name) for name in events.columns}
+    >>> events.select(_part(("{level}:{component}:", "{level}: "), pieces)).to_series().to_list()
+    ['INFO:root:', 'WARN: ']
+    """
+    if not isinstance(part, str):
+        return pl.coalesce(_part(one, pieces) for one in part)
+    # What stands between the braces is every second one.
+    words = [
+        pieces[word] if place % 2 else pl.lit(word)
+        for place, word in enumerate(_PIECE.split(part))
+        if word or place % 2
+    ]
+    return words[0] if len(words) == 1 else pl.concat_str(words)
+
+
+def _quoted() -> pl.Expr:
     """As the text handler of slog writes it, which quotes what is empty or holds a blank, a quote or an equals sign."""
     message = pl.col("message").fill_null("")
-    quoted = '"' + message.str.replace_many(_ESCAPES) + '"'
     is_bare = message.str.contains(r'^[^\s"=]+$')
-    said = pl.lit(" msg=") + pl.when(is_bare).then(message).otherwise(quoted)
-    return pl.concat_str(
-        "level=" + pl.col("level"), " source=" + pl.col("component"), said, _attributes(), ignore_nulls=True
-    )
+    return pl.when(is_bare).then(message).otherwise('"' + message.str.replace_many(_ESCAPES) + '"')
 
 
 def _record() -> pl.Expr:
@@ -79,26 +103,3 @@ def _attributes() -> pl.Expr:
     plain = bare.str.replace_all(r"\\u00([0-9a-f]{2})", r"\x${1}")
     broken = pl.when(attrs.str.contains(_BROKEN)).then(attrs).str.json_path_match("$.text")
     return pl.coalesce(broken, pl.when(~attrs.str.starts_with(_LINES)).then(plain))
-
-
-def _other() -> pl.Expr:
-    """The message with what stands before it in the line: function, file, level."""
-    form, message = pl.col("format"), pl.col("message").fill_null("")
-    component, level = pl.col("component"), pl.col("level")
-    colon = component + ": "
-    part = pl.when(form.is_in(_COLON)).then(colon)
-    spaced = pl.when(form == "slog-default").then(level + " ").when(form == "llama-cpp").then(level + ": ")
-    marked = (
-        pl.when(form == "gin-debug")
-        .then(pl.concat_str(pl.lit("[GIN-debug] "), "[" + level + "] ", ignore_nulls=True))
-        .when(form == "gin-recovery")
-        .then(pl.lit("[Recovery] "))
-        .when(form == "cpp-text")
-        .then(pl.concat_str(level + " ", "[" + component + "] ", ignore_nulls=True))
-        .when(form == "client-note")
-        .then(pl.coalesce(level + ":" + component + ":", level + ": "))
-        .when(form == "client-text")
-        .then(pl.concat_str(level + " ", component + " ", ignore_nulls=True))
-    )
-    attributes = pl.when(form == "slog-default").then(_attributes())
-    return pl.concat_str(marked, part, spaced, message, attributes, ignore_nulls=True)

@@ -25,8 +25,8 @@ _PARSED: dict[str, pl.DataType] = {
     "own_utc": schema.UTC_US,
     "own_naive": schema.NAIVE_US,
     "zone_s": pl.Int32(),
+    "own_clock": pl.String(),
 }
-_CPP_TIME = r'\btimestamp"?[=:](\d{10})\b'
 _JSON_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 # The levels of java.util.logging (sun.util.logging.resources of JDK 17), where other loggers have other words.
 _LEVELS = {
@@ -51,26 +51,8 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
         return schema.empty(schema.EVENTS), clock
     frame = records.select("format", "body", redaction.mask_secrets(records["rest"])).with_row_index("row")
     frame = _with_second(frame, book)
-    # The command line prints its error and ends; where a stack follows, Node printed it.
-    is_node = (pl.col("format") == "ollama-text") & pl.col("rest").str.contains(r"(?m)^ +at \S").fill_null(value=False)
-    if frame["rest"].null_count() < frame.height:
-        frame = frame.with_columns(format=pl.when(is_node).then(pl.lit("client-console")).otherwise("format"))
-    # Most batches hold few of the formats: what is not there is not parsed.
-    left = {str(name): part for (name,), part in frame.partition_by("format", as_dict=True).items()}
-    parts: list[pl.DataFrame] = []
-    if (slog := left.pop("slog-text", None)) is not None:
-        parts.append(_parse_slog(slog, book.by_name["slog-text"], book.by_name["client-slog"]))
-    if (gin := left.pop("gin", None)) is not None:
-        gin = _parse_gin(gin, book.by_name["gin"])
-        # Lines of GIN that are not Ollama's begin with the same bytes.
-        if not (strange := gin.filter(pl.col("format") == UNKNOWN)).is_empty():
-            strange = strange.select(frame.columns).with_columns(format=pl.lit("gateway-gin"))
-            left["gateway-gin"] = pl.concat([strange, *([left["gateway-gin"]] if "gateway-gin" in left else [])])
-            gin = gin.filter(pl.col("format") != UNKNOWN)
-        parts.append(gin)
-    parts += [_parse_gateway(left.pop(name), book.by_name[name]) for name in gateways.OWN if name in left]
-    if left:
-        parts.append(_parse_others(pl.concat(left.values()), book))
+    frame = _with_stacks(frame, book)
+    parts = _parse_parts(frame, book)
     parsed = pl.concat(part.select(_column(part, name) for name in _PARSED) for part in parts)
     parsed = parsed.sort("row") if parsed.height > 1 else parsed
     parsed = records.select(_KEPT).hstack(parsed.drop("row"))
@@ -82,6 +64,43 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
         for name, column in columns.items()
     )
     return timed.select(typed), clock
+
+
+def _with_stacks(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
+    """The command line prints its error and ends; where a stack follows, Node printed it."""
+    form, rest = pl.col("format"), pl.col("rest")
+    if frame["rest"].null_count() == frame.height:
+        return frame
+    is_node = form.is_in(list(book.stacks)) & rest.str.contains(r"(?m)^ +at \S").fill_null(value=False)
+    return frame.with_columns(format=pl.when(is_node).then(form.replace(book.stacks)).otherwise(form))
+
+
+def _parse_parts(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
+    """The records of each reader, parsed; most batches hold few formats, and what is not there is not parsed."""
+    left = {str(name): part for (name,), part in frame.partition_by("format", as_dict=True).items()}
+    parts: list[pl.DataFrame] = []
+    # A reader may hand lines on to the format that looks like its own.
+    for form in sorted((book.by_name[name] for name in book.names("reader")), key=lambda form: form.lookalike is None):
+        if (part := left.pop(form.name, None)) is None:
+            continue
+        if form.reader == "slog":
+            parts.append(_parse_slog(part, form, book.by_name.get(form.lookalike or "")))
+        elif form.reader == "gin-line":
+            part = _parse_gin(part, form)
+            # Lines of GIN that are not Ollama's begin with the same bytes.
+            if form.lookalike and not (strange := part.filter(pl.col("format") == UNKNOWN)).is_empty():
+                others = [left[form.lookalike]] if form.lookalike in left else []
+                strange = strange.select(frame.columns).with_columns(format=pl.lit(form.lookalike))
+                left[form.lookalike] = pl.concat([strange, *others])
+                part = part.filter(pl.col("format") != UNKNOWN)
+            parts.append(part)
+        elif form.reader in gateways.READERS:
+            parts.append(_parse_gateway(part, form))
+        else:
+            left[form.name] = part
+    if left:
+        parts.append(_parse_others(pl.concat(left.values()), book))
+    return parts
 
 
 def _column(part: pl.DataFrame, name: str) -> pl.Expr:
@@ -106,7 +125,7 @@ def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     )
 
 
-def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat) -> pl.DataFrame:
+def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat | None) -> pl.DataFrame:
     """slog text: the stamp has 24 or 29 characters, the rest is parsed once per distinct text."""
     body = pl.col("body")
     is_utc = body.str.slice(28, 1) == "Z"
@@ -118,7 +137,7 @@ def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat) -> pl
     distinct = cut.select(pl.col("tail").unique())
     fields = _extract(distinct.select("tail", line=pl.lit("time=0 ") + pl.col("tail")), "line", form)
     fields = _finish_slog(fields)
-    fields = _of_clients(fields, client)
+    fields = _of_clients(fields, client) if client else fields.with_columns(_NO_CLIENTS)
     joined = cut.join(fields, on="tail", how="left", maintain_order="left")
     joined = joined.with_columns(format=pl.coalesce("owner", "format"))
     is_bad = pl.col("own_utc").is_null() | pl.col("level").is_null()
@@ -126,7 +145,11 @@ def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat) -> pl
         format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
         message=pl.when(is_bad).then("body").otherwise("message"),
         text=_with_rest(pl.when(is_bad).then("body").otherwise(pl.coalesce("told", "tail_masked"))),
+        own_clock=pl.lit(form.clock),
     ).drop("tail", "tail_masked", "own_text", "line", "told", "owner")
+
+
+_NO_CLIENTS = (pl.lit(None, pl.String).alias("owner"), pl.lit(None, pl.String).alias("told"))
 
 
 def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
@@ -136,7 +159,7 @@ def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
     may_be = path.is_null() | (path.str.contains("/", literal=True) & ~path.str.contains("ollama/", literal=True))
     is_theirs = (may_be & pl.col("line").str.contains(client.pattern)).fill_null(value=False)
     if not fields.select(is_theirs.any()).item():
-        return fields.with_columns(owner=pl.lit(None, pl.String), told=pl.lit(None, pl.String))
+        return fields.with_columns(_NO_CLIENTS)
     return fields.with_columns(
         owner=pl.when(is_theirs).then(pl.lit(client.name)), told=pl.when(is_theirs).then(loggers.told_in_pairs())
     )
@@ -264,6 +287,7 @@ def _parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         message=pl.when(is_bad).then("body").otherwise("message"),
         text=_with_rest(pl.when(is_bad).then("body").otherwise("text")),
         attrs=_rest_json(pl.col("rest")),
+        own_clock=pl.lit(form.clock),
     )
 
 
@@ -300,7 +324,7 @@ def _parse_gateway(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         return frame
     table = gateways.parse(frame, form)
     attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs")
-    return table.with_columns(text=_with_rest(pl.col("text")), attrs=attrs)
+    return table.with_columns(text=_with_rest(pl.col("text")), attrs=attrs, own_clock=pl.lit(form.clock))
 
 
 def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
@@ -331,19 +355,20 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     fields = pl.concat([_NO_OBJECTS, *parts], how="diagonal_relaxed")
     masked = redaction.mask_secrets(fields["body"]).alias("masked")
     fields = fields.with_columns(*(redaction.mask_secrets(fields[name]) for name in ("told", "kept", "quoted")), masked)
-    is_client = pl.col("format").is_in(book.of_clients)
+    form, records = pl.col("format"), book.read_by("record")
+    is_client = form.is_in(book.of_clients)
     fields = fields.with_columns(
         # A dumped request is a JSON object already.
-        attrs=pl.when(pl.col("format") == "request-dump")
+        attrs=pl.when(form.is_in(book.read_by("dump")))
         .then("masked")
         .otherwise(pl.coalesce("kept", _attrs_json(redaction.mask_prompts(fields["attrs"])))),
         message=pl.coalesce(
-            *([_json_message()] if "client-json" in fields["format"] else ()),
+            *([_json_message(records)] if fields["format"].is_in(records).any() else ()),
             *([unquote(pl.col("quoted"))] if _is_told(fields, "quoted") else ()),
             redaction.mask_secrets(fields["message"]),
             "masked",
         ),
-        **_own_times(fields),
+        **_own_times(fields, book),
         level=pl.when(is_client).then(loggers.level(pl.col("level"))).otherwise("level").replace(_LEVELS),
     )
     if fields["attrs"].null_count() < fields.height:
@@ -353,13 +378,17 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
         joined = frame.hstack(fields.drop("body", "format"))
     else:
         joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
-    # A separator between level and message is no part of it.
-    is_text = pl.col("format") == "client-text"
-    said = pl.when(is_text).then(pl.col("message").str.strip_chars_start(" :|-")).otherwise("message")
-    is_bare = pl.col("format").is_in(book.names("bare"))
+    said = pl.col("message")
+    for characters, names in book.by_value("trims").items():
+        said = pl.when(form.is_in(names)).then(said.str.strip_chars_start(characters)).otherwise(said)
+    is_bare = form.is_in(book.names("bare"))
     read = pl.when(is_bare).then(pl.coalesce("told", "message", "masked")).otherwise(pl.coalesce("told", "masked"))
     attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs") if _is_told(frame, "rest") else pl.col("attrs")
-    return joined.with_columns(message=said, text=_with_rest(read), attrs=attrs).drop("masked", "told", "kept")
+    kinds = (form.replace_strict(one, default=None) for one in (book.clocks, book.local_clocks))
+    moment, local = (kind.cast(pl.String) for kind in kinds)
+    own_clock = pl.when(pl.col("own_utc").is_not_null()).then(moment).otherwise(local)
+    joined = joined.with_columns(message=said, text=_with_rest(read), attrs=attrs, own_clock=own_clock)
+    return joined.drop("masked", "told", "kept")
 
 
 def _is_told(fields: pl.DataFrame, *names: str) -> bool:
@@ -367,15 +396,17 @@ def _is_told(fields: pl.DataFrame, *names: str) -> bool:
     return any(fields[name].null_count() < fields.height for name in names)
 
 
-def _own_times(fields: pl.DataFrame) -> dict[str, pl.Expr]:
+def _own_times(fields: pl.DataFrame, book: FormatBook) -> dict[str, pl.Expr]:
     """The stamp of a line by the groups that hold it: a moment, or one without a zone; only what some line has."""
     utc, naive = [pl.lit(None, dtype=schema.UTC_US)], [pl.lit(None, dtype=schema.NAIVE_US)]
     if _is_told(fields, "rfctime"):
         utc.append(timestamps.moment(pl.col("rfctime")))
     if _is_told(fields, "localtime"):
         utc.append(timestamps.any_rfc3339(pl.col("localtime").str.replace(",", ".") + pl.col("zone")))
-    if fields["format"].is_in(["cpp-json", "cpp-log", "cpp-text"]).any():
-        utc.append(_cpp_time(pl.col("body"), pl.col("format")))
+    for pattern, names in book.by_value("unix").items():
+        if fields["format"].is_in(names).any():
+            body = pl.when(pl.col("format").is_in(names)).then("body")
+            utc.append(timestamps.unix(body.str.extract(pattern)))
     if _is_told(fields, "gotime"):
         naive.append(timestamps.naive(pl.col("gotime"), GO_TIME))
     if _is_told(fields, "localtime"):
@@ -387,13 +418,8 @@ def _own_times(fields: pl.DataFrame) -> dict[str, pl.Expr]:
     return {"own_utc": pl.coalesce(utc), "own_naive": pl.coalesce(naive)}
 
 
-def _cpp_time(body: pl.Expr, form: pl.Expr) -> pl.Expr:
-    """The C++ server gave each line the seconds since 1970 (llm/ext_server/utils.hpp@v0.1.34, server_log)."""
-    return timestamps.unix(pl.when(form.str.starts_with("cpp-")).then(body).str.extract(_CPP_TIME))
-
-
-def _json_message() -> pl.Expr:
-    body, is_json = pl.col("body"), pl.col("format") == "client-json"
+def _json_message(records: list[str]) -> pl.Expr:
+    body, is_json = pl.col("body"), pl.col("format").is_in(records)
     names = ("error_message", "error", "message", "msg", "event", "record.message")
     found = [body.str.json_path_match(f"$.{name}") for name in names]
     # The object itself is never the message: there may be a prompt in it.

@@ -5,6 +5,7 @@ Only imported when these files are read.
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
@@ -17,7 +18,27 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def keys_of(kind: type[Any], *, filled: tuple[str, ...]) -> type[BaseModel]:
+class Format(_Table):
+    """What is asked of a file of ``formats/`` besides the types of its keys."""
+
+    @field_validator("clock", "local", check_fields=False)
+    @classmethod
+    def _is_clock(cls, value: str | None) -> str | None:
+        if value is not None and value not in schema.TS_SOURCES:
+            raise ValueError(f"there is no clock '{value}', but {', '.join(schema.TS_SOURCES)}")
+        return value
+
+    @field_validator("rebuilt", check_fields=False)
+    @classmethod
+    def _has_pieces(cls, value: tuple[str | tuple[str, ...], ...]) -> tuple[str | tuple[str, ...], ...]:
+        parts = [one for part in value for one in ((part,) if isinstance(part, str) else part)]
+        named = {name for part in parts for name in re.findall(r"\{(\w*)\}", part)}
+        if unknown := sorted(named.difference(schema.PIECES)):
+            raise ValueError(f"a text has no piece {', '.join(unknown)}, but {', '.join(schema.PIECES)}")
+        return value
+
+
+def keys_of(kind: type[Any], *, filled: tuple[str, ...], base: type[BaseModel] = _Table) -> type[BaseModel]:
     """What tests a file whose keys are the fields of a dataclass; the lists ``filled`` must hold something."""
     types = get_type_hints(kind)
     keys: dict[str, Any] = {}
@@ -28,7 +49,7 @@ def keys_of(kind: type[Any], *, filled: tuple[str, ...]) -> type[BaseModel]:
         elif one.default_factory is not MISSING:
             rule = Field(default_factory=one.default_factory)
         keys[one.name] = (types[one.name], rule)
-    return create_model(kind.__name__, __base__=_Table, **keys)
+    return create_model(kind.__name__, __base__=base, **keys)
 
 
 class _Expected(_Table):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from erranalytics import schema
-from erranalytics.parsing import gateways, lineformats, otlp
-from erranalytics.parsing.lineformats import UNKNOWN, FormatBook
+from erranalytics.parsing import otlp
+from erranalytics.parsing.lineformats import UNKNOWN, FormatBook, Met
 from erranalytics.text.literals import may_hold
 
 MAX_RECORD_LINES = 4096
@@ -30,8 +30,6 @@ _GLUED_CURL = (
     r"(\*   Trying \S+:\d+\.\.\.|curl: \(\d+\) .*|  % Total +% Received .*|HTTP/\d(?:\.\d)? \d{3}(?: [A-Z].*)?)$"
 )
 _OF_CURL = ("*   Trying ", "curl: (", "  % Total ", "}HTTP/")
-# One of them stands in each line that is more than one.
-_OF_MANY = (*lineformats.HOT.values(), *_OF_CURL, *otlp.STARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Framed:
     rejects: pl.DataFrame
 
 
-def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) -> Framed:
+def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool, met: Met | None = None) -> Framed:
     """BODIES to RECORDS.
 
     Args:
@@ -54,11 +52,12 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
         book: the line formats.
         end: number of the physical line behind them.
         is_last: no further lines will come, so nothing is held back.
+        met: the bodies that were met before.
     """
     if bodies.is_empty():
         return Framed(schema.empty(schema.RECORDS), bodies, _no_rejects())
-    while (known := recognise(bodies, book=book)) is None:
-        bodies = split_glued(bodies)
+    while (known := recognise(bodies, book=book, met=met)) is None:
+        bodies = split_glued(bodies, book=book)
     blank_head = _blank_head(known, end=end)
     left = known.slice(blank_head.height) if blank_head.height else known
     marked = _mark_starts(left, book=book) if left.height > 1 else _alone(left, book=book)
@@ -70,7 +69,7 @@ def frame(bodies: pl.DataFrame, *, book: FormatBook, end: int, is_last: bool) ->
     return Framed(_fold(marked.head(cut), end=end, book=book), bodies.slice(blank_head.height + cut), blank_head)
 
 
-def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
+def split_glued(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """Several BODIES where records share a physical line; loader dots alone are dropped.
 
     A log line stands behind other text, curl behind a body, or the line is a batch of OTLP.
@@ -84,9 +83,10 @@ def split_glued(bodies: pl.DataFrame) -> pl.DataFrame:
             place=pl.int_range(pl.len(), dtype=pl.get_index_type())
         )
     # The lines that are told by their first bytes are whole; of the others equal ones are looked at once.
-    cold = parts.filter(~_is_hot(body)).select(_whole(body)).unique()
-    glued = cold.filter(_is_glued(body))["body"].implode()
-    parts = parts.with_columns(is_glued=~_is_hot(body) & _whole(body).is_in(glued))
+    is_hot = _is_hot(body, book)
+    cold = parts.filter(~is_hot).select(_whole(body)).unique()
+    glued = cold.filter(_is_glued(body, book))["body"].implode()
+    parts = parts.with_columns(is_glued=~is_hot & _whole(body).is_in(glued))
     halves = [pl.coalesce(_whole(body).str.extract(one, half) for one in (_GLUED, _GLUED_CURL)) for half in (1, 2)]
     inner = parts.filter("is_glued").with_columns(halves[1])
     outer = parts.with_columns(pl.when("is_glued").then(halves[0]).otherwise(body).alias("body"))
@@ -99,14 +99,14 @@ def _whole(body: pl.Expr) -> pl.Expr:
     return body.fill_null("").str.strip_chars_end()
 
 
-def _is_hot(body: pl.Expr) -> pl.Expr:
+def _is_hot(body: pl.Expr, book: FormatBook) -> pl.Expr:
     """Whether the first bytes tell the format."""
-    return pl.any_horizontal(body.str.starts_with(start) for start in lineformats.HOT.values()).fill_null(value=False)
+    return pl.any_horizontal(body.str.starts_with(start) for start in book.prefixes.values()).fill_null(value=False)
 
 
-def _is_glued(body: pl.Expr) -> pl.Expr:
+def _is_glued(body: pl.Expr, book: FormatBook) -> pl.Expr:
     """Whether a record stands behind other text; of bodies whose first bytes do not tell their format."""
-    has_line = body.str.contains_any(list(lineformats.HOT.values())) & body.str.contains(_GLUED)
+    has_line = body.str.contains_any(list(book.prefixes.values())) & body.str.contains(_GLUED)
     return has_line | (body.str.contains_any(_OF_CURL) & body.str.contains(_GLUED_CURL))
 
 
@@ -115,7 +115,7 @@ def _is_batch(body: pl.Expr) -> pl.Expr:
     return otlp.is_envelope(body) & body.str.json_path_match("$").is_not_null()
 
 
-def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
+def recognise(bodies: pl.DataFrame, *, book: FormatBook, met: Met | None = None) -> pl.DataFrame | None:
     """Add ``format``, ``noise`` (the key of a run of noise, else null) and ``shape`` to BODIES.
 
     None when lines stand behind other text: they are to be split first.
@@ -125,7 +125,7 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
     The two formats of nearly every line are told by their first bytes, the others on distinct bodies.
     """
     body, hot = pl.col("body"), pl.lit(None, dtype=pl.String)
-    for name, start in lineformats.HOT.items():
+    for name, start in book.prefixes.items():
         hot = pl.when(body.str.starts_with(start)).then(pl.lit(name)).otherwise(hot)
     table = bodies.with_columns(format=hot)
     is_cold = pl.col("format").is_null()
@@ -133,9 +133,11 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
         return table.with_columns(noise=pl.lit(None, dtype=pl.String), shape=pl.lit(None, dtype=pl.String))
     cold = table.filter(is_cold).select(_whole(body), "unit")
     distinct = cold.unique() if cold.height > 1 else cold
-    if may_hold(distinct["body"], _OF_MANY) and distinct.select((_is_glued(body) | _is_batch(body)).any()).item():
+    # One of them stands in each line that is more than one.
+    of_many = (*book.prefixes.values(), *_OF_CURL, *otlp.STARTS)
+    if may_hold(distinct["body"], of_many) and distinct.select((_is_glued(body, book) | _is_batch(body)).any()).item():
         return None
-    found = _recognise_cold(distinct, book=book)
+    found = _recognise_cold(distinct, book=book, met=met)
     if cold.height > 1:
         found = cold.join(found, on=["body", "unit"], how="left", nulls_equal=True, maintain_order="left")
     if cold.height == table.height:
@@ -155,25 +157,23 @@ def recognise(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame | None:
     )
 
 
-def _recognise_cold(distinct: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
+def _recognise_cold(distinct: pl.DataFrame, *, book: FormatBook, met: Met | None) -> pl.DataFrame:
     """Format and noise key of each distinct body."""
-    found = book.recognise(distinct)
+    found = book.recognise(distinct, met)
     body, form = pl.col("body"), pl.col("format")
     if found["unit"].null_count() < found.height:
-        others = ["systemd", "kernel", *gateways.FORMATS]
-        is_other_program = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~form.is_in(others)
-        found = found.with_columns(format=pl.when(is_other_program).then(pl.lit("foreign")).otherwise("format"))
+        is_strange = ~pl.col("unit").str.contains(_OLLAMA_UNIT) & ~form.is_in(book.names("every_unit"))
+        found = found.with_columns(format=pl.when(is_strange).then(pl.lit(book.strange)).otherwise("format"))
     shape = (
         pl.when(body == "")
         .then(pl.lit("blank"))
         .when(body.str.starts_with(" ") & body.str.strip_chars_start(" ").str.starts_with("Meta:"))
         .then(pl.lit("meta"))
-        .when((body.str.starts_with(" ") | body.str.starts_with("\t")) & form.is_in([UNKNOWN, "foreign"]))
+        .when((body.str.starts_with(" ") | body.str.starts_with("\t")) & form.is_in([UNKNOWN, book.strange]))
         .then(pl.lit("indented"))
     )
-    if (found["format"] == "gpu-error").any():
-        is_closing = (form == "gpu-error") & body.str.contains(r"^\S+:\d+: (?:CUDA|ROCm|HIP) error$")
-        shape = shape.when(is_closing).then(pl.lit("closing"))
+    if found["format"].is_in(book.names("closes")).any():
+        shape = shape.when(book.is_closing(body, form)).then(pl.lit("closing"))
     return found.select("unit", "format", "body", noise=pl.when("is_noise").then("format"), shape=shape)
 
 
@@ -228,9 +228,8 @@ def _mark_starts(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
 
 def _alone(bodies: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     """``_mark_starts`` of one line, which has nothing to join."""
-    loners = {item.name: item.alone for item in book.formats if item.alone}
-    if bodies.height and bodies["format"][0] in loners:
-        bodies = bodies.with_columns(pl.col("format").replace(loners))
+    if bodies.height and bodies["format"][0] in book.loners:
+        bodies = bodies.with_columns(pl.col("format").replace(book.loners))
     return bodies.with_columns(is_start=pl.lit(value=True))
 
 
@@ -264,14 +263,13 @@ def _mark_joins(bodies: pl.DataFrame, ends: pl.Series, *, book: FormatBook) -> p
     before = pl.when(shape == "blank").then(first).otherwise(form).forward_fill().shift().fill_null("")
     table = table.with_columns(run=noise, before=before)
     run, before = pl.col("run"), pl.col("before")
-    is_stuck = ~before.is_in(list(lineformats.HOT)) | ((shape == "meta") & (before == "gin"))
+    is_stuck = ~before.is_in(list(book.prefixes)) | ((shape == "meta") & before.is_in(book.names("access")))
     joins = (pl.col("is_hanging") & ((shape == "blank") | is_stuck)) | pl.col("is_second")
     table = table.with_columns(joins=(joins | ((run != "") & ~pl.col("is_hanging") & (run == run.shift()))) & ~is_first)
     joined = _join_guests(table, book=book)
-    loners = {item.name: item.alone for item in book.formats if item.alone}
-    is_alone = form.is_in(list(loners)) & ~pl.col("joins")
+    is_alone = form.is_in(list(book.loners)) & ~pl.col("joins")
     if joined.select(is_alone.any()).item():
-        joined = joined.with_columns(pl.when(is_alone).then(form.replace(loners)).otherwise(form).alias("format"))
+        joined = joined.with_columns(pl.when(is_alone).then(form.replace(book.loners)).otherwise(form).alias("format"))
     return joined.with_columns(is_start=~pl.col("joins"))
 
 
@@ -297,16 +295,14 @@ def _join_guests(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     for item in book.formats:
         if item.continues:
             takes = takes | ((form == item.name) & anchor.is_in(item.continues))
-    # An error block of a GPU backend ends with the line that names the source file.
-    takes = takes | (is_closing & (anchor == "gpu-error"))
+    takes = takes | (is_closing & (anchor == form))
     # A line that hangs on nothing is an anchor that takes nothing.
     names = table.select(pl.when("is_hanging").then(pl.lit("")).otherwise(form)).to_series()
     joined, turns = is_guest, form.is_in(book.names("turns"))
-    loners = [item.name for item in book.formats if item.alone]
     for _ in range(MAX_ROUNDS):
         # What turns its record is an anchor too, but only when it joins one.
         is_anchor = (~pl.col("is_hanging") & (~joined | turns)) | pl.col("is_first")
-        is_anchor_named = ~(form.is_in(loners) & ~joined)
+        is_anchor_named = ~(form.is_in(list(book.loners)) & ~joined)
         current = table.select(pl.when(is_anchor_named).then(names)).to_series()
         place = _last_place(table, is_anchor).gather(guests["place"])
         known = guests.with_columns(anchor=current.gather(place).fill_null(""))
@@ -357,7 +353,7 @@ def _told(table: pl.DataFrame, *, book: FormatBook) -> pl.DataFrame:
     )
     some = some.with_columns(said.alias("body")).filter(body.is_not_null())
     # What is said of a thousand pieces of an answer is said once.
-    is_chosen = pl.col("owner").is_in([item.name for item in book.formats if item.behind])
+    is_chosen = pl.col("owner").is_in(book.names("behind"))
     some = some.filter(start | ~is_chosen | (body != body.shift()))
     rest = table.with_row_index("place").filter(~is_theirs)
     return pl.concat([rest, some.drop("owner")]).sort("place").drop("place")

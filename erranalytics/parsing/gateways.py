@@ -14,10 +14,6 @@ from erranalytics.clocks import timestamps
 from erranalytics.ollama import routes
 from erranalytics.parsing.lineformats import UNKNOWN, LineFormat
 
-ACCESS = ("nginx-access", "gateway-json", "gateway-gin")
-FORMATS = (*ACCESS, "nginx-error", "gateway-log", "litellm-log")
-# Formats this module parses; lines of LiteLLM have a level and a message and need nothing else.
-OWN = tuple(name for name in FORMATS if name != "litellm-log")
 OLLAMA_PORT = ":11434"
 
 _LOG_TIME, _GIN_TIME, _GO_TIME = "%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d - %H:%M:%S", "%Y/%m/%d %H:%M:%S"
@@ -35,18 +31,17 @@ _REQUEST = r"^(?P<method>[A-Z]+) (?P<path>[^ ?]*)"
 
 
 def parse(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Rows ``row, format, body, rest`` of one of the formats ``OWN`` with typed columns.
+    """Rows ``row, format, body, rest`` of a format that one of the ``READERS`` reads, with typed columns.
 
     Besides the columns of EVENTS these are ``own_utc``, ``own_naive`` and ``zone_s``; a line that has the shape of
     the format and cannot be read is ``unknown``.
     """
-    table = _READERS[form.name](frame, form)
+    table = READERS[form.reader or ""](frame, form)
     attrs = pl.struct(_column(table, name) for name in _ATTRS).struct.json_encode()
     table = table.with_columns(attrs=_slim(attrs))
     table = table.with_columns(redaction.mask_secrets(table["attrs"]))
-    is_access = form.name in ACCESS
-    table = table.with_columns(message=access_message()) if is_access else table
-    text = access_text() if is_access else fault_text(pl.lit(form.name))
+    table = table.with_columns(message=access_message()) if form.access else table
+    text = access_text() if form.access else fault_text(is_routed=form.routed)
     is_bad = pl.all_horizontal(pl.col(name).is_null() for name in ("own_utc", "own_naive") if name in table.columns)
     return table.with_columns(
         format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
@@ -84,15 +79,16 @@ def access_text() -> pl.Expr:
     return pl.concat_str(line, pl.lit("; ") + _attr("headers").fill_null(""), separator="").str.strip_suffix("; ")
 
 
-def fault_text(form: pl.Expr) -> pl.Expr:
+def fault_text(*, is_routed: bool) -> pl.Expr:
     """What the rules read of another line of a gateway, from ``message`` and ``attrs``.
 
-    A web server has other faults too: one of its lines counts when it names a route or the port of Ollama.
+    A web server has other faults too: a line that ``is_routed`` counts when it names a route or the port of Ollama.
     """
     upstream = _attr("upstream")
-    is_ours = (form != "nginx-error") | fault_path().is_not_null() | upstream.str.contains(OLLAMA_PORT, literal=True)
     said = pl.concat_str(pl.col("message"), pl.lit(", upstream: ") + upstream, ignore_nulls=True)
-    return pl.when(is_ours).then(said)
+    if not is_routed:
+        return said
+    return pl.when(fault_path().is_not_null() | upstream.str.contains(OLLAMA_PORT, literal=True)).then(said)
 
 
 def fault_path() -> pl.Expr:
@@ -219,10 +215,10 @@ def _headers(text: pl.Expr) -> pl.Expr:
     return pl.when(told.list.len() > 0).then(told.list.join("; ").str.replace_all('"', ""))
 
 
-_READERS: dict[str, Callable[[pl.DataFrame, LineFormat], pl.DataFrame]] = {
-    "nginx-access": _read_access,
-    "gateway-json": _read_json,
-    "gateway-gin": _read_gin,
-    "nginx-error": _read_fault,
-    "gateway-log": _read_log,
+READERS: dict[str, Callable[[pl.DataFrame, LineFormat], pl.DataFrame]] = {
+    "combined": _read_access,
+    "access-object": _read_json,
+    "gin-relay": _read_gin,
+    "web-fault": _read_fault,
+    "relay": _read_log,
 }

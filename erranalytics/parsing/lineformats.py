@@ -1,7 +1,8 @@
 """The line formats: load and check ``formats/*.toml``; recognise the format of bodies.
 
-A format is data that carries its proof: every file has samples, each sample must be recognised as that
-format and give the groups it expects. Order matters and is declared in ``formats/order.txt``.
+A format is data that carries its proof: every file has samples, see ``formatproof``. What other stages decide by the
+format of a line stands in its file too: no name of a format is known to the code. Order matters and is declared in
+``formats/order.txt``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, Literal, cast
+from functools import cache
+from typing import Any, Literal, cast, get_args
 
 import polars as pl
 
@@ -23,17 +24,29 @@ UNKNOWN = "unknown"
 FEWEST_BODIES = 16
 MOST_MET = 20_000
 KEPT_BYTES = 500
-# The two formats of nearly every line of a busy server; they are told by their first bytes.
-HOT = {"slog-text": "time=2", "gin": "[GIN] 2"}
+# The readers that a format can name; of the others the groups of the pattern say all.
+Reader = Literal["slog", "gin-line", "record", "dump", "combined", "access-object", "gin-relay", "web-fault", "relay"]
+
+
+@cache
+def _groups(pattern: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\(\?P<(\w+)>", pattern))
+
+
+@cache
+def _plain(*several: str | None) -> tuple[re.Pattern[str] | None, ...]:
+    return tuple(patterns.compiled(one or "") for one in several)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line of the format and the groups it must give."""
+    """A line of the format, the groups it must give, the kind of its clock, and its text as the store rebuilds it."""
 
     line: str
     expect: dict[str, str] = field(default_factory=dict)
     noise: bool = False
+    clock: str | None = None
+    rebuilt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +74,43 @@ class LineFormat:
     matches, whatever its format would be alone, and is read together with it: the pattern goes on behind ``\\n``.
     ``calls``: each record tells of one call. ``reads``: lines are JSON objects, and these are the paths of what is
     read of them (see ``loggers``).
+
+    ``owner``: what writes such lines, and so the surface on which their errors show. ``access``: each line is one
+    answered request. ``every_unit``: it keeps its format whatever unit wrote it, where lines of other units get the
+    format that takes ``strangers``. ``piece``: a text that people paste may consist of such lines alone; it is not a
+    log then. ``reader``: what parses its lines, where the groups of the pattern are not enough. ``lookalike``: the
+    format of lines of another program that begin the same way and that only the reader can tell apart. ``stack``: the
+    format of a record that has a stack of Node after its first line. ``prefix``: these first bytes alone decide that a
+    line has this format. ``clock``: the ``ts_source`` of its own stamp; ``local``: of a stamp that names no zone, where
+    that differs. ``unix``: a pattern whose group is the time in seconds since 1970. ``trims``: characters that do not
+    belong to the message where it begins with them. ``closes``: a line that matches it ends a record of this format.
+    ``gathered``: its lines join a record that ``gathers``, as lines of clients without a time do. ``reached``: they
+    join an error that ``reaches``, as lines of runners do. ``routed``: the component is the route of a request that
+    the line names, and of the lines only those count that name a route or the port of Ollama. ``rebuilt``: the parts
+    of the text that the rules read, as the columns of the store give it (``schema.PIECES`` between braces). A part
+    falls away when a column of it is null, and of several in a list the first that has all its columns is used.
     """
 
     name: str
     title: str
-    owner: Literal["ollama", "runner", "system", "client", "gateway", "foreign"]
+    owner: Literal["ollama", "runner", "system", "client", "gateway", "other"]
+    access: bool = False
+    every_unit: bool = False
+    strangers: bool = False
+    piece: bool = False
+    reader: Reader | None = None
+    lookalike: str | None = None
+    stack: str | None = None
+    prefix: str | None = None
+    clock: str | None = None
+    local: str | None = None
+    unix: str | None = None
+    trims: str | None = None
+    closes: str | None = None
+    gathered: bool = False
+    reached: bool = False
+    routed: bool = False
+    rebuilt: tuple[str | tuple[str, ...], ...] = ("{message}",)
     pattern: str
     starts: tuple[str, ...] = ()
     contains: tuple[str, ...] = ()
@@ -90,10 +135,17 @@ class LineFormat:
     references: tuple[str, ...]
     sample: tuple[Sample, ...]
 
-    @cached_property
+    @property
     def groups(self) -> tuple[str, ...]:
         """The named groups of the pattern."""
-        return tuple(re.findall(r"\(\?P<(\w+)>", self.pattern))
+        return _groups(self.pattern)
+
+    @property
+    def surface(self) -> str:
+        """Where the errors in such lines show, as ``errors.surface`` has it."""
+        if self.access and self.owner == "ollama":
+            return "access"
+        return self.owner if self.owner in ("client", "gateway") else "server"
 
     def may_match(self, body: pl.Expr, unit: pl.Expr) -> pl.Expr:
         """Whether a body passes the cheap tests before the pattern."""
@@ -110,10 +162,10 @@ class LineFormat:
         """Whether lines of this format may be among those that make up a text."""
         return all(not some or any(text in whole for text in some) for some in (self.starts, self.contains))
 
-    @cached_property
+    @property
     def plain(self) -> tuple[re.Pattern[str] | None, ...]:
         """``pattern``, ``anywhere``, ``noise`` and ``guard`` for Python; None where one of them cannot be."""
-        return tuple(patterns.compiled(one or "") for one in (self.pattern, self.anywhere, self.noise, self.guard))
+        return _plain(self.pattern, self.anywhere, self.noise, self.guard)
 
     def fits(self, body: str, unit: str | None) -> bool | None:
         """Whether a plain line has this format, and None where only the pattern of the Rust engine can tell."""
@@ -149,40 +201,99 @@ class LineFormat:
         return test & ~body.str.contains(self.guard) if self.guard else test
 
 
-Flag = Literal["opens", "absorbs", "gathers", "reaches", "continues", "turns", "bare", "calls", "second", "reads"]
+Flag = Literal[
+    "absorbs",
+    "access",
+    "bare",
+    "behind",
+    "calls",
+    "closes",
+    "continues",
+    "every_unit",
+    "gathers",
+    "piece",
+    "reaches",
+    "reader",
+    "reads",
+    "routed",
+    "second",
+    "turns",
+]
+Key = Literal["owner", "reader", "unix", "trims", "rebuilt"]
 _MET = pl.Schema({"body": pl.String(), "unit": pl.String(), "format": pl.String(), "is_noise": pl.Boolean()})
 
 
+def _grouped(formats: Sequence[LineFormat], key: str) -> dict[Any, list[str]]:
+    found: dict[Any, list[str]] = {}
+    for item in formats:
+        if value := getattr(item, key):
+            found.setdefault(value, []).append(item.name)
+    return found
+
+
+class Met:
+    """Bodies that one load met, with their formats: logs repeat themselves. It changes nothing but time."""
+
+    def __init__(self) -> None:
+        self.bodies = pl.DataFrame(schema=_MET)
+
+    def keep(self, told: pl.DataFrame) -> None:
+        """Keep more of them, and of too many only the last."""
+        kept = told.filter(pl.col("body").str.len_bytes() <= KEPT_BYTES)
+        is_full = self.bodies.height + kept.height > MOST_MET
+        self.bodies = kept.head(MOST_MET) if is_full else pl.concat([self.bodies, kept])
+
+
 class FormatBook:
-    """The formats in their declared order, with the hash of their data."""
+    """The formats in their declared order, with the hash of their data; nothing in it changes once it is made."""
 
     def __init__(self, formats: Sequence[LineFormat], digest: str) -> None:
         self.formats = tuple(formats)
         self.by_name = {item.name: item for item in formats}
         self.hash = digest
-        # Logs repeat themselves: what was met before need not be looked at again. It changes nothing but time.
-        self._met = pl.DataFrame(schema=_MET)
+        # Stages ask for these for each batch, some of them from several threads: all is made here, and nothing later.
+        self._named = {flag: tuple(one.name for one in formats if getattr(one, flag)) for flag in get_args(Flag)}
+        self._by_value = {key: _grouped(formats, key) for key in get_args(Key)}
+        self.of_clients = self.owned_by("client")
+        self.prefixes = {item.name: item.prefix for item in formats if item.prefix}
+        self.loners = {item.name: item.alone for item in formats if item.alone}
+        self.stacks = {item.name: item.stack for item in formats if item.stack}
+        self.clocks = {item.name: item.clock for item in formats if item.clock}
+        self.local_clocks = {item.name: item.local or item.clock for item in formats if item.clock}
+        self.owners = {item.name: item.owner for item in formats}
+        self.surfaces = {item.name: item.surface for item in formats}
+        self.strange = next((item.name for item in formats if item.strangers), UNKNOWN)
+        """The format of lines that units of other programs wrote."""
+        stamps, others = {"time", "gotime", "rfctime", "localtime", "halftime"}, ("client", "other", "gateway")
+        is_timeless = [stamps.isdisjoint(item.groups) and item.owner in others for item in formats]
+        self.timeless = [
+            *(one.name for one, is_one in zip(formats, is_timeless, strict=True) if is_one or one.gathered),
+            UNKNOWN,
+        ]
+        """The formats whose lines have no time and are not those of a server or runner, and lines of no format."""
+        self.loose = [*(item.name for item in formats if item.owner == "runner" or item.reached), UNKNOWN]
+        """The formats of lines that an error of a runner may have after its first line, and lines of no format."""
 
     def names(self, flag: Flag) -> list[str]:
         """The formats that have a property."""
-        return [item.name for item in self.formats if getattr(item, flag)]
+        return list(self._named[flag])
 
-    @cached_property
-    def of_clients(self) -> list[str]:
-        """The formats of what a program wrote that calls Ollama."""
-        return [item.name for item in self.formats if item.owner == "client"]
+    def owned_by(self, owner: str) -> list[str]:
+        """The formats of what some program writes."""
+        return self._by_value["owner"].get(owner, [])
 
-    @cached_property
-    def timeless(self) -> list[str]:
-        """The formats whose lines have no time and are none of a server or runner, and lines of no known format."""
-        stamps, others = {"time", "gotime", "rfctime", "localtime", "halftime"}, ("client", "foreign", "gateway")
-        known = [item.name for item in self.formats if stamps.isdisjoint(item.groups) and item.owner in others]
-        return [*known, "ollama-text", UNKNOWN]
+    def read_by(self, reader: Reader) -> list[str]:
+        """The formats that a reader parses."""
+        return self._by_value["reader"].get(reader, [])
 
-    @cached_property
-    def loose(self) -> list[str]:
-        """The formats of lines that an error of a runner may have behind its first, and lines of no known one."""
-        return [*(item.name for item in self.formats if item.owner == "runner"), "go-panic", "go-dump", UNKNOWN]
+    def by_value(self, key: Key) -> Mapping[Any, list[str]]:
+        """The formats that have the same value of a key, by the value."""
+        return self._by_value[key]
+
+    def is_closing(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """Whether a line ends a record of its format."""
+        tests = [(form == item.name) & body.str.contains(item.closes) for item in self.formats if item.closes]
+        return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
 
     def is_second(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
         """Whether a line is the second half of the line before it, whose format is ``form``."""
@@ -223,25 +334,26 @@ class FormatBook:
         ]
         return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
 
-    def recognise(self, bodies: pl.DataFrame) -> pl.DataFrame:
+    def recognise(self, bodies: pl.DataFrame, met: Met | None = None) -> pl.DataFrame:
         """Formats of distinct bodies.
 
         Args:
             bodies: columns ``body`` and ``unit`` (String).
+            met: what the caller met before; it grows.
 
         Returns:
             The same rows with ``format`` (``unknown`` when none fits) and ``is_noise``.
         """
         if bodies.height <= FEWEST_BODIES and (few := self._tell_few(bodies)) is not None:
             return few
-        met = self._met
-        known = bodies.join(met, on=["body", "unit"], how="left", nulls_equal=True)
+        if met is None:
+            return self._tell(bodies)
+        known = bodies.join(met.bodies, on=["body", "unit"], how="left", nulls_equal=True)
         fresh = known.filter(pl.col("format").is_null()).select("body", "unit")
         if fresh.is_empty():
             return known
         told = self._tell(fresh)
-        kept = told.filter(pl.col("body").str.len_bytes() <= KEPT_BYTES)
-        self._met = pl.concat([met, kept]) if met.height + kept.height <= MOST_MET else kept.head(MOST_MET)
+        met.keep(told)
         return pl.concat([known.filter(pl.col("format").is_not_null()), told])
 
     def _tell_few(self, bodies: pl.DataFrame) -> pl.DataFrame | None:
@@ -306,7 +418,7 @@ def read() -> FormatBook:
 def _tested() -> dict[str, Any]:
     from erranalytics.parsing import format_files
 
-    keys = format_files.keys_of(LineFormat, filled=("references", "sample"))
+    keys = format_files.keys_of(LineFormat, filled=("references", "sample"), base=format_files.Format)
     return datafiles.formats(keys.model_validate)
 
 
@@ -319,34 +431,7 @@ def _format(data: Mapping[str, Any]) -> LineFormat:
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     values["sample"] = tuple(Sample(**one) for one in data["sample"])
     values["behind"] = tuple(Behind(**one) for one in data.get("behind", ()))
+    if "rebuilt" in data:
+        values["rebuilt"] = tuple(part if isinstance(part, str) else tuple(part) for part in data["rebuilt"])
     values["reads"] = {name: tuple(paths) for name, paths in data.get("reads", {}).items()}
     return LineFormat(**values)
-
-
-def check(book: FormatBook) -> list[str]:
-    """Every sample is recognised as its format and gives the groups it expects; the faults found."""
-    faults = []
-    for item in book.formats:
-        unit = item.units[0] if item.units and not item.anywhere else None
-        for sample in item.sample:
-            row = book.recognise(
-                pl.DataFrame({"body": [sample.line], "unit": [unit]}, schema_overrides={"unit": pl.String})
-            )
-            if row["format"][0] != item.name:
-                faults.append(
-                    f"formats/{item.name}.toml: the sample is recognised as {row['format'][0]}: {sample.line}"
-                )
-                continue
-            if row["is_noise"][0] != sample.noise:
-                faults.append(f"formats/{item.name}.toml: noise is not {sample.noise} for: {sample.line}")
-            found = (
-                row.select(pl.col("body").str.extract_groups(item.pattern)).unnest("body").row(0, named=True)
-                if item.groups
-                else {}
-            )
-            for group, value in sample.expect.items():
-                if found.get(group) != value:
-                    faults.append(
-                        f"formats/{item.name}.toml: {group} is {found.get(group)!r}, not {value!r}: {sample.line}"
-                    )
-    return faults

@@ -19,12 +19,12 @@ _WEEKDAY = rf"{LETTER}{{1,9}}\.?"
 _ABBREVIATION = r"[A-Z]{2,5}|[+-]\d\d(?:\d\d)?"
 _PROCESS = (
     r"(?:(?P<host>[^\s:\[\]=]+) (?P<unit>[^\s\[:=]+)(?:\[(?P<pid>\d+)\])?"
-    r"|(?P<alone>[^\s\[:=]+)\[(?P<own_pid>\d+)\]|(?P<kernel>kernel))"
+    r"|(?P<alone>[^\s\[:=]+)\[(?P<own_pid>\d+)\]|(?P<of_kernel>kernel))"
 )
 # The clocks that count seconds stand before everything, and so does the kernel in its own buffer: a process must show.
 _NUMBERED = (
     r"(?:(?P<host>[^\s:\[\]=]+) )?"
-    r"(?:(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]|(?P<kernel>kernel))"
+    r"(?:(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]|(?P<of_kernel>kernel))"
 )
 _TAIL = r"(?P<body>.*)$"
 _UNIT_ID = r"(?P<unit>[^\s\[:]+\.(?:service|scope|slice|socket|mount|target|timer))(?:\[(?P<pid>\d+)\])?"

@@ -24,7 +24,7 @@ _BODY = pl.col("body")
 _IS_COLD = ~_BODY.str.starts_with("time=2") & ~_BODY.str.starts_with("[GIN] 2")
 # Whether a layer may stand before some of the ROWS.
 MAY_PEEL = pl.when(_IS_COLD).then(_BODY).str.contains(GATE).any().alias("prefix")
-_GROUPS = ("stamp", "zone", "host", "unit", "alone", "kernel", "pid", "own_pid", "stream", "tag", "body")
+_GROUPS = ("stamp", "zone", "host", "unit", "alone", "of_kernel", "pid", "own_pid", "stream", "tag", "body")
 _PROCESS = r"^(?:(?P<host>[^\s:\[\]=]+) )?(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]$"
 
 # Weak layers that proved themselves, with the name of the container or process, and the first line that did it.
@@ -149,7 +149,7 @@ def read_text(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl.Da
         stamp=stamp,
         clock=clock,
         host="host",
-        unit=pl.coalesce("unit", "alone", "kernel"),
+        unit=pl.coalesce("unit", "alone", "of_kernel"),
         pid=pl.coalesce("pid", "own_pid").cast(pl.Int32, strict=False),
         body=pl.col("body").fill_null(""),
         stream="stream",

@@ -78,10 +78,11 @@ def rules_check(rules_dir: tuple[str, ...]) -> int:
     from erranalytics.calls import decoding
     from erranalytics.classification import proof, rulebook
     from erranalytics.errors import RuleError
+    from erranalytics.ingestion import format_proof
     from erranalytics.parsing import lineformats
 
     book, formats = rulebook.read(rules_dir), lineformats.read()
-    faults = [*proof.check(book), *lineformats.check(formats), *decoding.check()]
+    faults = [*proof.check(book), *format_proof.check(formats), *decoding.check()]
     if faults:
         raise RuleError.from_faults(faults, hint="The recipe to add a rule is in CONTRIBUTING.md.")
     diagnostics.note(f"{len(book.rules)} rules and {len(formats.formats)} line formats prove themselves")
