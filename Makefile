@@ -50,7 +50,7 @@ lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics/derive erranalytics/linking erranalytics/reconcile erranalytics/relaying erranalytics/migrations
+	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics
 	@$(BIN)/python -m scripts.reference --check
 	@$(BIN)/erranalytics rules check
 

@@ -14,12 +14,14 @@ class Forms(BuildHookInterface[Any]):
     """Makes the forms beside the checkout, which stays as it is."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name the forms to the builder; an editable installation makes its own (see ``erranalytics.prepared``)."""
+        """Name the forms to the builder; an editable installation makes its own (see ``erranalytics.datafiles``)."""
         if version == "editable":
             return
         sys.path.insert(0, self.root)
         try:
-            from erranalytics import catalogue, datafiles, prepared, rulebook
+            from erranalytics import datafiles
+            from erranalytics.classification import rulebook
+            from erranalytics.reports import catalogue
         finally:
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory()
@@ -31,8 +33,8 @@ class Forms(BuildHookInterface[Any]):
             "tables": (datafiles.table_files(), datafiles.tables()),
         }
         for name, (files, values) in made.items():
-            path = prepared.write(Path(self._folder.name), name, files, values)
-            build_data["force_include"][str(path)] = f"erranalytics/data/prepared/{path.name}"
+            path = datafiles.write_prepared(Path(self._folder.name), name, files, values)
+            build_data["force_include"][str(path)] = f"erranalytics/__prepared__/{path.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - as the builder calls it
         """Take the forms away again."""

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 import generate
 import polars as pl
 
-from erranalytics import rulebook
-from erranalytics.classifying import Memo, classify
-from erranalytics.rulebook import Rulebook
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import Memo, classify
+from erranalytics.classification.rulebook import Rulebook
 
 RULE_COUNTS = (60, 200, None)
 SHARES = (0.001, 0.01, 0.1)

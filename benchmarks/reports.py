@@ -33,7 +33,8 @@ import duckdb
 import generate
 
 import erranalytics as ea
-from erranalytics import catalogue, reports, store
+from erranalytics import store
+from erranalytics.reports import catalogue, runner
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = [ROOT / "sample_logs" / name for name in ("server", "client", "gateway")]
@@ -177,8 +178,8 @@ def measure(
 
     def run() -> int:
         if whole:
-            return sum(one.frame.height for one in reports.answer([name], connection=connection, params=params))
-        return reports.run(name, connection=connection, params=params).frame.height
+            return sum(one.frame.height for one in runner.answer([name], connection=connection, params=params))
+        return runner.run(name, connection=connection, params=params).frame.height
 
     try:
         found = [timed(run) for _ in range(runs + 1)]

@@ -99,7 +99,7 @@ def chosen_texts(file: Path | None, count: int) -> list[str]:
             found = [row["text"] for row in csv.DictReader(rows)]
     else:
         sys.path.insert(0, str(ROOT))
-        from erranalytics import rulebook
+        from erranalytics.classification import rulebook
 
         found = [example.line for rule in rulebook.load().rules for example in rule.example]
     count = min(count, len(found))

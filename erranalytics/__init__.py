@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from erranalytics.version import __version__
+
 if TYPE_CHECKING:
     from erranalytics.api import classify, connect, explain, ingest, reclassify, report, suggest_rule
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "classify", "connect", "explain", "ingest", "reclassify", "report", "suggest_rule"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erranalytics.cli import main
+from erranalytics.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -5,25 +5,24 @@ Every function takes plain values and gives plain values, polars frames or a Duc
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erranalytics.errors import ErranalyticsError, InputError, StoreLockedError, UsageError
+from erranalytics.errors import ErranalyticsError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from erranalytics.explaining import Explanation
-    from erranalytics.intake import Watch
-    from erranalytics.loads import LoadResult
-    from erranalytics.places import Place
-    from erranalytics.reclassifying import Reclassified
-    from erranalytics.sources import Source
-    from erranalytics.suggesting import Suggestion
+    from erranalytics.explanation.explanation import Explanation
+    from erranalytics.explanation.suggestion import Suggestion
+    from erranalytics.ingestion.inputs import Watch
+    from erranalytics.ingestion.loads import LoadResult
+    from erranalytics.ingestion.reclassification import Reclassified
+    from erranalytics.sources.discovery import Place
+    from erranalytics.sources.files import Source
 
 DEFAULT_WAIT_S = 5.0
 COUNTS = (
@@ -108,8 +107,12 @@ def ingest(
     import time
     from contextlib import closing
 
-    from erranalytics import intake, lineformats, loads, rulebook, store, zones
-    from erranalytics.journal import Journal
+    from erranalytics import store
+    from erranalytics.classification import rulebook
+    from erranalytics.clocks import zones
+    from erranalytics.ingestion import inputs, loads
+    from erranalytics.parsing import lineformats
+    from erranalytics.sources.journalctl import Journal
 
     began = time.monotonic()
     path, zone = resolve_db(db), zones.local(tz)
@@ -122,7 +125,7 @@ def ingest(
             raise UsageError(f"{unit} is a file, not a unit of the journal", hint="Put paths before --journal.")
     options = loads.Options(formats, rules, default_tz=zone, year=year, host=host, wrapper=wrapper)
     with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
-        taken = intake.Intake(connection, options, watch or intake.Watch())
+        taken = inputs.Intake(connection, options, watch or inputs.Watch())
         for unit in units:
             taken.take_journal(Journal(unit, folder))
         taken.take([str(one) for one in paths])
@@ -135,12 +138,12 @@ def find_logs() -> tuple[Place, ...]:
     Raises:
         UsageError: there is nothing in any of them.
     """
-    from erranalytics import places
+    from erranalytics.sources import discovery
 
-    found = places.look()
+    found = discovery.look()
     if not any(place.paths or place.unit for place in found):
         looked = [place.told() for place in found]
-        raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, places.advice(found)]))
+        raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, discovery.advice(found)]))
     return found
 
 
@@ -150,10 +153,10 @@ def check_wrapper(wrapper: str | None) -> None:
     Raises:
         UsageError: with the names there are.
     """
-    from erranalytics import wrappers
+    from erranalytics.wrappers import unwrapping
 
-    if wrapper is not None and not set(wrapper.split("+")) <= set(wrappers.names()):
-        raise UsageError(f"there is no input format {wrapper!r}", hint="formats: " + ", ".join(wrappers.names()))
+    if wrapper is not None and not set(wrapper.split("+")) <= set(unwrapping.names()):
+        raise UsageError(f"there is no input format {wrapper!r}", hint="formats: " + ", ".join(unwrapping.names()))
 
 
 def classify(lines: str | Iterable[str], *, rules_dir: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
@@ -165,24 +168,25 @@ def classify(lines: str | Iterable[str], *, rules_dir: Sequence[str | Path] = ()
     Returns:
         One dictionary per event with the fields ``classify`` writes on the command line.
     """
-    from erranalytics import sources
+    from erranalytics.sources.files import discard, from_bytes
 
     text = lines if isinstance(lines, str) else "\n".join(line.rstrip("\n") for line in lines)
-    source = sources.from_bytes(text.encode("utf-8", "replace"))
+    source = from_bytes(text.encode("utf-8", "replace"))
     try:
         return [row for chunk in classify_source(source, rules_dir=rules_dir) for row in chunk.to_dicts()]
     finally:
-        sources.discard(source)
+        discard(source)
 
 
 def classify_source(
     source: Source, *, rules_dir: Sequence[str | Path] = (), wrapper: str | None = None
 ) -> Iterator[pl.DataFrame]:
     """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
-    from erranalytics import rulebook, scratch
+    from erranalytics.classification import rulebook
+    from erranalytics.ingestion import in_memory
 
     check_wrapper(wrapper)
-    return scratch.verdicts(source, rules=rulebook.load(rules_dir), wrapper=wrapper)
+    return in_memory.verdicts(source, rules=rulebook.load(rules_dir), wrapper=wrapper)
 
 
 def connect(
@@ -218,11 +222,11 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
         UsageError: no such report or parameter.
         StoreError: there is no such store.
     """
-    from erranalytics import reports
+    from erranalytics.reports import runner
 
     connection = connect(db)
     try:
-        return reports.run(name, connection=connection, params=params).frame
+        return runner.run(name, connection=connection, params=params).frame
     finally:
         connection.close()
 
@@ -238,16 +242,18 @@ def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: 
     Raises:
         UsageError: that is no version.
     """
-    from erranalytics import explaining, rulebook, versions
+    from erranalytics.classification import rulebook
+    from erranalytics.explanation import explanation
+    from erranalytics.ollama import versions
 
     version = versions.checked(ollama_version)
     book = rulebook.load(rules_dir)
     if "\n" in text.strip():
-        from erranalytics import scratch
+        from erranalytics.explanation import log
 
-        if roots := scratch.roots(text, rules=book):
-            return explaining.of_log(text, roots, book=book, version=version)
-    return explaining.explain(text, book=book, version=version)
+        if roots := log.roots(text, rules=book):
+            return explanation.of_log(text, roots, book=book, version=version)
+    return explanation.explain(text, book=book, version=version)
 
 
 def reclassify(
@@ -276,12 +282,14 @@ def reclassify(
     """
     from contextlib import closing
 
-    from erranalytics import reclassifying, rulebook, store
+    from erranalytics import store
+    from erranalytics.classification import rulebook
+    from erranalytics.ingestion import reclassification
 
     path, rules = resolve_db(db), rulebook.load(rules_dir)
     store.check_exists(path)
     with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
-        return reclassifying.reclassify(connection, rules=rules, force=force)
+        return reclassification.reclassify(connection, rules=rules, force=force)
 
 
 def suggest_rule(
@@ -297,90 +305,15 @@ def suggest_rule(
         UsageError: neither a text nor a fingerprint, or both; the text holds nothing constant.
         StoreError: there is no such store.
     """
-    from erranalytics import rulebook, suggesting
+    from erranalytics.classification import rulebook
+    from erranalytics.explanation import suggestion
 
     if (fingerprint is None) == (not (text or "").strip()):
         raise UsageError("give a text or a fingerprint", hint="erranalytics rules suggest 'the line'")
     if fingerprint is not None:
         connection = connect(db)
         try:
-            text = suggesting.text_of(fingerprint, connection=connection)
+            text = suggestion.text_of(fingerprint, connection=connection)
         finally:
             connection.close()
-    return suggesting.suggest(text or "", book=rulebook.load(rules_dir))
-
-
-def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str, Any]:
-    """Versions, store, schema, rulebook, and what would be detected in files."""
-    import platform
-
-    import duckdb
-    import polars as pl
-
-    from erranalytics import __version__, calls, lineformats, proof, rulebook, store
-
-    path, rules, formats = resolve_db(db), rulebook.load(), lineformats.load()
-    facts: dict[str, Any] = {
-        "erranalytics": __version__,
-        "python": platform.python_version(),
-        "platform": sys.platform,
-        "polars": pl.__version__,
-        "duckdb": duckdb.__version__,
-        "rules": len(rules.rules),
-        "rulebook_hash": rules.hash,
-        "rulebook_faults": proof.check(rules),
-        "formats": len(formats.formats),
-        "formats_hash": formats.hash,
-        "format_faults": [*lineformats.check(formats), *calls.check()],
-        "store": str(path),
-        "schema_newest": store.migrations()[-1][0],
-    }
-    try:
-        connection = store.open_read_only(path)
-        facts["store_bytes"] = path.stat().st_size
-        facts["schema"] = store.schema_version(connection, path)
-        facts["tables"] = {name: count for name, (count, _) in store.digests(connection).items()}
-        connection.close()
-    except ErranalyticsError as fault:
-        facts["store_state"] = str(fault)
-    facts["files"] = [_look_at(name) for name in paths]
-    return facts
-
-
-def _look_at(name: str) -> dict[str, Any]:
-    from erranalytics import intake, lineformats, pipeline, rulebook, sources, wrappers, zones
-    from erranalytics.classifying import Memo
-
-    try:
-        source = intake.opened(name)
-    except InputError as fault:
-        return {"file": name, "fault": str(fault)}
-    state = pipeline.first_state(source, default_tz=zones.local(None))
-    batch = next(
-        pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None
-    )
-    state = batch.state if batch else state
-    counts = (
-        batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False])
-        if batch
-        else None
-    )
-    evidence = wrappers.evidence(source.text_sample())
-    sources.discard(source)
-    return {
-        "file": name,
-        "compression": source.compression,
-        "encoding": source.encoding,
-        "wrapper": state.wrapping.wrapper,
-        "carried_by": [f"{form}: {count:,} of {seen:,} lines" for form, count, seen in evidence],
-        "server_zone_seconds_east": state.clock.own.seconds,
-        "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True))
-        if counts is not None
-        else {},
-    }
-
-
-def _sum(name: str) -> pl.Expr:
-    import polars as pl
-
-    return pl.col(name).sum()
+    return suggestion.suggest(text or "", book=rulebook.load(rules_dir))

@@ -1,27 +1,42 @@
-"""The data files of the package as plain values, as they stand in TOML and CSV.
+"""The data files of the package as plain values, as they stand in TOML and CSV; and what is prepared of them once.
 
 Nothing is checked here unless a test is given, and the standard library is all that is needed: where a wheel is built,
 there is nothing else.
+
+A form is what was read and found right, as JSON, so that a command need not read hundreds of files of TOML. A wheel
+brings its forms along; in a checkout they are made when they are first needed and lie in ``__prepared__``, as byte code
+lies in ``__pycache__``. The first line of a form says of which bytes of which files it was made, and what it holds: a
+form that says anything else is made anew, and where nothing can be written the files are read each time.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
-from erranalytics import prepared
 from erranalytics.errors import FormatError
 
 PACKAGE = Path(__file__).parent
-RULES = PACKAGE / "rules"
-TAXONOMY = PACKAGE / "data" / "taxonomy.csv"
+FOLDER = PACKAGE / "__prepared__"
+RULES = PACKAGE / "classification" / "rules"
+TAXONOMY = PACKAGE / "classification" / "taxonomy.csv"
 # What else decides on a verdict.
-WITH_RULES = ("data/unwrap.toml", "data/facts.toml")
-_TABLES = {name: f"data/{name}.toml" for name in ("unwrap", "facts", "settings")}
-_READERS = ("prepared.py", "datafiles.py")
+WITH_RULES = ("classification/innermost.toml", "classification/facts.toml")
+_TABLES = {
+    "innermost": "classification/innermost.toml",
+    "facts": "classification/facts.toml",
+    "settings": "ollama/settings.toml",
+}
+_READERS = ("datafiles.py",)
+_FORMAT_READERS = ("parsing/lineformats.py", "parsing/format_files.py")
+_MAPPING_READERS = ("parsing/format_files.py", "schema.py")
 
 Severity = Literal["info", "warning", "error", "critical"]
 Confidence = Literal["certain", "likely", "guess"]
@@ -31,8 +46,8 @@ Test = Callable[[dict[str, Any]], object]
 
 @cache
 def table(name: str) -> dict[str, Any]:
-    """The values of ``data/<name>.toml``: ``unwrap``, ``facts`` or ``settings``."""
-    return dict(prepared.values("tables", table_files(), tables)[name])
+    """The values of the file ``<name>.toml``: ``innermost``, ``facts`` or ``settings``."""
+    return dict(prepared("tables", table_files(), tables)[name])
 
 
 def table_files() -> list[str]:
@@ -49,8 +64,16 @@ def rule_files() -> list[str]:
     """What the form of the rulebook is made of."""
     with os.scandir(RULES) as found:
         folders = sorted(entry.name for entry in found if entry.is_dir())
-    rules = [path for folder in folders for path in prepared.listed(f"rules/{folder}")]
-    return [*_READERS, "rulebook.py", "rulefiles.py", "data/taxonomy.csv", *WITH_RULES, "rules/families.toml", *rules]
+    rules = [path for folder in folders for path in listed(f"classification/rules/{folder}")]
+    return [
+        *_READERS,
+        "classification/rulebook.py",
+        "classification/rule_files.py",
+        "classification/taxonomy.csv",
+        *WITH_RULES,
+        "classification/rules/families.toml",
+        *rules,
+    ]
 
 
 def taxonomy() -> Iterator[dict[str, Any]]:
@@ -66,7 +89,7 @@ def taxonomy() -> Iterator[dict[str, Any]]:
 
 def families() -> tuple[str, ...]:
     """The declared families, in the order in which they are tried."""
-    return tuple(_toml(_text("rules/families.toml"))["order"])
+    return tuple(_toml(_text("classification/rules/families.toml"))["order"])
 
 
 def rules() -> Iterator[dict[str, Any]]:
@@ -77,7 +100,7 @@ def rules() -> Iterator[dict[str, Any]]:
 
 def format_files() -> list[str]:
     """What the form of the line formats is made of."""
-    return [*_READERS, "lineformats.py", "formatfiles.py", "formats/order.txt", *prepared.listed("formats")]
+    return [*_READERS, *_FORMAT_READERS, "parsing/formats/order.txt", *listed("parsing/formats")]
 
 
 def formats(test: Test | None = None) -> dict[str, Any]:
@@ -86,20 +109,18 @@ def formats(test: Test | None = None) -> dict[str, Any]:
     Raises:
         FormatError: with every fault of every file.
     """
-    import hashlib
-
-    order, common = _text("formats/order.txt").split(), _text("formats/shared.toml")
+    order, common = _text("parsing/formats/order.txt").split(), _text("parsing/formats/shared.toml")
     shared = _toml(common)
     digest = hashlib.sha256("\n".join([*order, common]).encode())
     for name in order:
-        digest.update(_text(f"formats/{name}.toml").encode())
-    found = _each("formats", order, test, lambda data: _with_shared(data, shared))
+        digest.update(_text(f"parsing/formats/{name}.toml").encode())
+    found = _each("parsing/formats", order, test, lambda data: _with_shared(data, shared))
     return {"formats": found, "hash": digest.hexdigest()}
 
 
 def mapping_files() -> list[str]:
     """What the form of the mappings is made of."""
-    return [*_READERS, "formatfiles.py", "schema.py", "mappings/order.txt", *prepared.listed("mappings")]
+    return [*_READERS, *_MAPPING_READERS, "calls/mappings/order.txt", *listed("calls/mappings")]
 
 
 def mappings(test: Test | None = None) -> list[dict[str, Any]]:
@@ -108,7 +129,7 @@ def mappings(test: Test | None = None) -> list[dict[str, Any]]:
     Raises:
         FormatError: with every fault of every file.
     """
-    return _each("mappings", _text("mappings/order.txt").split(), test, lambda data: data)
+    return _each("calls/mappings", _text("calls/mappings/order.txt").split(), test, lambda data: data)
 
 
 def _each(
@@ -149,3 +170,125 @@ def _toml(text: str) -> dict[str, Any]:
     import tomllib
 
     return tomllib.loads(text)
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+def prepared(name: str, files: Sequence[str], read: Callable[[], Any]) -> Any:
+    """What ``read`` makes of the files, from the form of that name where it is of these files as they are now.
+
+    Args:
+        name: of the form.
+        files: all that is read and the code that reads it, by their paths below the package.
+        read: reads the files; gives what JSON can hold.
+
+    Returns:
+        Plain values, tuples as lists.
+    """
+    key = state(files)
+    found = _kept(FOLDER / f"{name}.json", key)
+    if found is None:
+        body = _body(read())
+        found = json.loads(body)
+        try:
+            _write(FOLDER / f"{name}.json", key, body)
+        except OSError:
+            # Of an installation for all users nobody else may write; it has its forms already.
+            pass
+    return found
+
+
+def cached_file(stem: str, key: str, ending: str, make: Callable[[Path], None]) -> Path | None:
+    """The file ``STEM-KEY.ENDING``, beside the forms or in the user's cache; made where it is in neither.
+
+    Args:
+        stem: what it is. When one of another key is made, those before it are removed.
+        key: what it is made from; another key is another file.
+        ending: the ending of its name.
+        make: writes it to a path that does not exist.
+
+    Returns:
+        The file, or None where it can be kept nowhere.
+    """
+    name = f"{stem}-{key}.{ending}"
+    for folder in _folders():
+        if (folder / name).is_file():
+            return folder / name
+    for folder in _folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as new:
+                make(Path(new) / name)
+                # Whole or not at all, whoever else makes it at this moment.
+                (Path(new) / name).replace(folder / name)
+            for other in set(folder.glob(f"{stem}-*.{ending}")) - {folder / name}:
+                other.unlink(missing_ok=True)
+        except OSError:
+            continue
+        return folder / name
+    return None
+
+
+def _folders() -> Iterator[Path]:
+    yield FOLDER
+    import platformdirs
+
+    yield Path(platformdirs.user_cache_dir("erranalytics"))
+
+
+def write_prepared(folder: Path, name: str, files: Sequence[str], made: object) -> Path:
+    """Write a form into a folder, of what was made of the files; the path of it."""
+    path = folder / f"{name}.json"
+    _write(path, state(files), _body(made))
+    return path
+
+
+def state(files: Sequence[str]) -> str:
+    """A digest of the names of files of the package and of their bytes; one that is not there has none."""
+    digest = hashlib.sha256()
+    for name in files:
+        try:
+            with FileIO(f"{PACKAGE}/{name}") as file:
+                data = file.read()
+        except OSError:
+            data = b""
+        # Reports lie beside the package in a checkout, and in it once installed.
+        digest.update(b"%s %d\n" % (name.removeprefix("../").encode(), len(data)))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def listed(folder: str, ending: str = ".toml") -> list[str]:
+    """The files of a folder of the package, by their paths below it, in order."""
+    with os.scandir(f"{PACKAGE}/{folder}") as found:
+        return sorted(f"{folder}/{entry.name}" for entry in found if entry.name.endswith(ending))
+
+
+def _body(made: object) -> bytes:
+    # Escaped to ASCII: that is read twice as fast.
+    return json.dumps(made, separators=(",", ":")).encode()
+
+
+def _head(key: str, body: bytes) -> bytes:
+    return f"{key} {hashlib.sha256(body).hexdigest()}\n".encode()
+
+
+def _kept(path: Path, key: str) -> Any:
+    """What a form holds; None where there is none of this key, or it is damaged."""
+    try:
+        head, end, body = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return json.loads(body) if head + end == _head(key, body) else None
+
+
+def _write(path: Path, key: str, body: bytes) -> None:
+    """Write a form at once: who reads it meanwhile sees the old one or the new one."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_bytes(_head(key, body) + body)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erranalytics import blocks, schema, sources
-from erranalytics.archives import zstd
-from erranalytics.blocks import Block
-from erranalytics.sources import Source
+from erranalytics import schema
+from erranalytics.sources.compression import zstd
+from erranalytics.sources.files import Source, discard, open_spooled
+from erranalytics.sources.lines import BLOCK_BYTES, CUT_MARK, LINE_BYTES, Block, read_blocks, to_lines
 
 # What a line is made of; byte-order marks and control characters have tests of their own.
 LINE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff"), max_size=30)
@@ -39,9 +39,9 @@ def encoded(text: str, encoding: str) -> bytes:
 @contextmanager
 def opened(data: bytes) -> Iterator[Source]:
     """Bytes as a source, known by its first bytes as a file is."""
-    source = sources.open_spooled(io.BytesIO(data), uri="-")
+    source = open_spooled(io.BytesIO(data), uri="-")
     yield source
-    sources.discard(source)
+    discard(source)
 
 
 def raw(read: list[Block]) -> list[str]:
@@ -64,7 +64,7 @@ def test_any_text_in_any_encoding_and_blocks(text: str, encoding: str, size: int
     """The same lines under the same numbers, what has no end apart, and the digest of all bytes."""
     data = encoded(text, encoding)
     with opened(data) as source:
-        read = list(blocks.read(source, block_bytes=size))
+        read = list(read_blocks(source, block_bytes=size))
     numbers = [number for block in read for number in block.lines["line_no"]]
     assert numbers == list(range(1, len(numbers) + 1))
     assert raw(read) == whole(text)
@@ -81,7 +81,7 @@ def test_offset_is_where_lines_begin(text: str, encoding: str, size: int) -> Non
     """``offset(k)`` has k whole lines of the source between it and the end of its block."""
     data = encoded(text, encoding)
     with opened(data) as source:
-        for block in blocks.read(source, block_bytes=size):
+        for block in read_blocks(source, block_bytes=size):
             for back in range(block.lines.height + 1):
                 start = block.offset(back)
                 assert start is not None
@@ -96,14 +96,14 @@ def test_reading_may_begin_at_any_line(text: str, encoding: str, size: int, shar
     """From a line on, with and without the digest of what was seen: the rest of the lines and the digest of all."""
     data = encoded(text, encoding)
     with opened(data) as source:
-        read = list(blocks.read(source))
+        read = list(read_blocks(source))
         back = int(share * read[-1].lines.height)
         start, lines = read[-1].offset(back), raw(read)
         assert start is not None
         for seen in (None, start, (start + len(data)) // 2, len(data)):
             known = None if seen is None else (seen, hashlib.sha256(data[:seen]))
             number = read[-1].lines.height - back + 1
-            again = list(blocks.read(source, start=start, first_line=number, block_bytes=size, seen=known))
+            again = list(read_blocks(source, start=start, first_line=number, block_bytes=size, seen=known))
             assert raw(again) == lines[number - 1 :]
             assert again[-1].digest == read[-1].digest
             assert [n for block in again for n in block.lines["line_no"]] == list(range(number, number + back))
@@ -112,19 +112,19 @@ def test_reading_may_begin_at_any_line(text: str, encoding: str, size: int, shar
 def test_an_empty_input_is_one_empty_block() -> None:
     """With the digest of nothing."""
     with opened(b"") as source:
-        (block,) = blocks.read(source)
+        (block,) = read_blocks(source)
     assert (block.line_count, block.size, block.digest) == (0, 0, hashlib.sha256(b"").hexdigest())
 
 
-@pytest.mark.parametrize("size", [1 << 16, 1 << 20, blocks.BLOCK_BYTES])
+@pytest.mark.parametrize("size", [1 << 16, 1 << 20, BLOCK_BYTES])
 def test_a_line_of_any_length_is_one_line(size: int) -> None:
     """Ten megabytes without an end are kept as a beginning with a mark, and the lines around keep their numbers."""
     data = b"a\n" + b"x" * (10 << 20) + b"\nb\n" + b"y" * (3 << 20)
     with opened(data) as source:
-        read = list(blocks.read(source, block_bytes=size))
+        read = list(read_blocks(source, block_bytes=size))
     lines = raw(read)
     assert [line[:1] for line in lines] == ["a", "x", "b", "y"]
-    assert all(line.endswith(blocks.CUT_MARK) and len(line) < blocks.LINE_BYTES for line in lines[1::2])
+    assert all(line.endswith(CUT_MARK) and len(line) < LINE_BYTES for line in lines[1::2])
     assert read[-1].tail is not None
     assert (read[-1].size, read[-1].digest) == (len(data), hashlib.sha256(data).hexdigest())
 
@@ -133,7 +133,7 @@ def test_a_run_of_nul_is_no_line() -> None:
     """Two writers of one file, or one that was truncated under its writer, leave megabytes of NUL; a line follows."""
     for run in (b"\0" * 20_000, b"\0" * (3 << 20)):
         with opened(b"Error: listen\n" + run + HEAD.encode() + b"\n") as source:
-            read = list(blocks.read(source, block_bytes=1 << 16))
+            read = list(read_blocks(source, block_bytes=1 << 16))
             assert raw(read) == ["Error: listen", HEAD]
 
 
@@ -156,7 +156,7 @@ CLEANED = {
 def test_what_is_no_text_goes(name: str) -> None:
     """NUL, marks, colours and line ends of any kind go, the text stays."""
     data, expected = CLEANED[name]
-    assert blocks.to_lines(data)["raw"].to_list() == expected
+    assert to_lines(data)["raw"].to_list() == expected
 
 
 # --- archives ---------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ ALL = PACKERS | {f"{name} of two members": twice(pack) for name, pack in PACKERS
 def test_an_archive_is_read_whole(name: str) -> None:
     """The lines and the digest of what is inside."""
     with opened(ALL[name](DATA)) as source:
-        read = list(blocks.read(source, block_bytes=1 << 18))
+        read = list(read_blocks(source, block_bytes=1 << 18))
     assert raw(read) == LINES
     assert (read[-1].note, read[-1].digest) == (None, hashlib.sha256(DATA).hexdigest())
 
@@ -193,7 +193,7 @@ def test_a_cut_archive_gives_what_was_readable(name: str) -> None:
     """The last block says that there is no more; nothing that could be read is lost, and nothing else is there."""
     packed = ALL[name](DATA)
     with opened(packed[: len(packed) * 3 // 4]) as source:
-        read = list(blocks.read(source, block_bytes=1 << 18))
+        read = list(read_blocks(source, block_bytes=1 << 18))
     lines = raw(read)
     assert read[-1].note is not None
     assert "ends early" in read[-1].note
@@ -205,8 +205,8 @@ def test_a_cut_archive_gives_what_was_readable(name: str) -> None:
 def test_an_archive_may_be_entered_in_its_middle() -> None:
     """What stands before is read again, since it cannot be skipped; lines and digest are those of the rest."""
     with opened(gzip.compress(DATA, 1)) as source:
-        first = next(iter(blocks.read(source, block_bytes=1 << 18)))
+        first = next(iter(read_blocks(source, block_bytes=1 << 18)))
         digest = hashlib.sha256(DATA[: first.end])
-        rest = list(blocks.read(source, start=first.end, first_line=first.lines.height + 1, seen=(first.end, digest)))
+        rest = list(read_blocks(source, start=first.end, first_line=first.lines.height + 1, seen=(first.end, digest)))
     assert raw(rest) == LINES[first.lines.height :]
     assert rest[-1].digest == hashlib.sha256(DATA).hexdigest()

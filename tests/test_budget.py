@@ -13,7 +13,13 @@ import pytest
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import deriving, lineformats, loads, pipeline, resuming, rulebook, sources, store
+from erranalytics import store
+from erranalytics.classification import rulebook, verdicts
+from erranalytics.derivation import steps
+from erranalytics.ingestion import loads, pipeline
+from erranalytics.ingestion.resume import first_state
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import open_source
 
 OPTIONS = loads.Options(lineformats.load(), rulebook.load())
 QUIET = "".join(
@@ -39,16 +45,16 @@ class Counting:
 
 def statements(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many statements derive what a log brings into a new store."""
-    derive, counted = deriving.derive, []
+    derive, counted = steps.derive, []
 
     def watched(connection: duckdb.DuckDBPyConnection, **others: Any) -> None:
         counting = Counting(connection)
         derive(counting, **others)  # type: ignore[arg-type]
         counted.append(counting.count)
 
-    monkeypatch.setattr(deriving, "derive", watched)
+    monkeypatch.setattr(loads, "derive", watched)
     with store.open_in_memory() as connection:
-        loads.load(connection, sources.open_source(str(path)), OPTIONS)
+        loads.load(connection, open_source(str(path)), OPTIONS)
     (count,) = counted
     return int(count)
 
@@ -106,9 +112,9 @@ def test_a_text_takes_few_runs(text: str, most: int, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("name", "most"), [("oom-0.24.0.log", 250), ("journal-0.24.0.log", 400)])
 def test_a_block_takes_few_runs(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the bytes of a log to events with verdicts, whatever its size; more formats take more."""
-    source = sources.open_source(str(SAMPLES / "server" / name))
+    source = open_source(str(SAMPLES / "server" / name))
     with runs(monkeypatch) as found:
-        first = resuming.first_state(source, OPTIONS)
+        first = first_state(source, OPTIONS)
         (batch,) = pipeline.parsed(source, state=first, start=0, formats=OPTIONS.formats, is_small=True)
-        pipeline.judge(batch.events, rules=OPTIONS.rules)
+        verdicts.judge(batch.events, rules=OPTIONS.rules)
     assert most // 2 < found[0] <= most

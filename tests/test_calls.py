@@ -11,8 +11,11 @@ import polars as pl
 import pytest
 
 import erranalytics as ea
-from erranalytics import calls, rows, rulebook, schema
-from erranalytics.classifying import classify
+from erranalytics import schema
+from erranalytics.calls import decoding
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import classify
+from erranalytics.ingestion.rulebook_rows import causes_frame
 
 BOOK = rulebook.load()
 RECORD = {
@@ -41,19 +44,19 @@ def decided(**fields: Any) -> str:
     flat = {"ts": "2026-11-21T01:57:30Z", "endpoint": "/api/chat", "status_code": 200} | fields
     texts = pl.Series([json.dumps(flat)])
     found = classify(texts, book=BOOK)
-    causes = rows.causes_frame(BOOK).select("code", "cause", "category")
-    known = calls.read(texts).hstack(found.select("code")).join(causes, on="code", how="left", maintain_order="left")
-    return str(calls.decide(known)["outcome"].item())
+    causes = causes_frame(BOOK).select("code", "cause", "category")
+    known = decoding.read(texts).hstack(found.select("code")).join(causes, on="code", how="left", maintain_order="left")
+    return str(decoding.decide(known)["outcome"].item())
 
 
 def test_mappings_prove_themselves() -> None:
     """Every sample is read as its shape and gives what it claims."""
-    assert list(calls.check()) == []
+    assert list(decoding.check()) == []
 
 
 def test_frame_has_its_schema() -> None:
     """What is read has the declared columns, also of texts that are no calls."""
-    frame = calls.read(pl.Series(["no call", None, record()]))
+    frame = decoding.read(pl.Series(["no call", None, record()]))
     assert dict(frame.schema) == {"row": pl.UInt32(), "mapping": pl.String(), "fault": pl.String(), **schema.CALLS}
     assert frame["row"].to_list() == [2]
 
@@ -173,7 +176,7 @@ def test_status_says_where_it_comes_from(
         "error_type": kind,
         "error_message": text,
     }
-    row = calls.read(pl.Series([json.dumps(flat)])).row(0, named=True)
+    row = decoding.read(pl.Series([json.dumps(flat)])).row(0, named=True)
     assert (row["http_status"], row["status_source"]) == (expected, source)
 
 
@@ -289,9 +292,9 @@ def test_outcomes_of_the_lab_are_those_of_its_truth(shared: Path) -> None:
         for line in file.read_text("utf-8").splitlines()
     ]
     texts = pl.Series(lines)
-    causes = rows.causes_frame(BOOK).select("code", "cause", "category")
-    known = calls.read(texts).hstack(classify(texts, book=BOOK).select("code"))
-    found = calls.decide(known.join(causes, on="code", how="left", maintain_order="left"))
+    causes = causes_frame(BOOK).select("code", "cause", "category")
+    known = decoding.read(texts).hstack(classify(texts, book=BOOK).select("code"))
+    found = decoding.decide(known.join(causes, on="code", how="left", maintain_order="left"))
     pairs = Counter(
         (ENDS.get(truth[one["record_id"]]["stream_outcome"]), one["outcome"])
         for one in found.iter_rows(named=True)

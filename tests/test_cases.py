@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from erranalytics.cli import main
+from erranalytics.cli.main import main
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent / "sample_logs"

@@ -11,12 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erranalytics import rulebook
-from erranalytics.classifying import SCHEMA, classify
-from erranalytics.unwrap import unwrap
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import SCHEMA, classify
+from erranalytics.classification.innermost import unwrap
 
 BOOK = rulebook.load()
-MODULE = importlib.import_module("erranalytics.classifying")
+MODULE = importlib.import_module("erranalytics.classification.classifier")
 STAMP = re.compile(r"^(?:[A-Z][a-z]{2} +\d+ [\d:]{8} \S+ (?:ollama|systemd)\[\d+\]: |[\w-]+-1 +\| )?(?:\s*time=\S+ )?")
 
 

@@ -121,9 +121,9 @@ def test_keys_are_masked_as_logs_are(text: str) -> None:
     """The recorder, which may not import polars, hides what ``redact`` hides."""
     import polars as pl
 
-    from erranalytics import redact
+    from erranalytics import redaction
 
-    assert masked(text) == redact.mask_secrets(pl.Series([text]))[0] != text
+    assert masked(text) == redaction.mask_secrets(pl.Series([text]))[0] != text
 
 
 def test_what_an_error_quotes_of_a_request_is_hidden() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from erranalytics import callrecords, recording
+from erranalytics.calls import command as recording
+from erranalytics.calls import record
 
 ROOT = Path(__file__).resolve().parent.parent
 CALL = "import {module}\n{module}.post({url!r} + '/api/generate', json={{'model': 'fine', 'stream': False}})\n"
@@ -30,7 +31,7 @@ def run(
 def written(folder: Path) -> list[dict[str, Any]]:
     """The records, each of which fits the model."""
     lines = (folder / "calls.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [callrecords.read(line) for line in lines]
+    assert [record.read(line) for line in lines]
     return [json.loads(line) for line in lines]
 
 
@@ -68,7 +69,7 @@ def test_the_recorder_needs_no_erranalytics_there(server, tmp_path: Path) -> Non
         CALL.format(module="httpx", url=server.url)
         + "import sys\nprint([path for path in sys.path if path.endswith('main')])"
     )
-    code += "\ntry:\n    import erranalytics.cli\nexcept ImportError: pass\n"
+    code += "\ntry:\n    import erranalytics.cli.main\nexcept ImportError: pass\n"
     done = run(tmp_path, sys.executable, "-c", code)
     assert done.returncode == 0
     assert len(written(tmp_path)) == 1

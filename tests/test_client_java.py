@@ -17,7 +17,9 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import framing, store, timestamps
+from erranalytics import store
+from erranalytics.clocks import timestamps
+from erranalytics.parsing import framing
 
 TRUTH: dict[str, list[dict[str, Any]]] = json.loads((CLIENTS / "java-truth.json").read_text(encoding="utf-8"))
 EVENTS = """select e.line_no, e.line_count, e.format, e.level, e.component, e.message, e.attrs, cast(e.ts as varchar) as at,

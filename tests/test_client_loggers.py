@@ -16,7 +16,8 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import framing, store
+from erranalytics import store
+from erranalytics.parsing import framing
 
 pytestmark = pytest.mark.slow
 

@@ -27,7 +27,7 @@ from support.wire import programs
 from support.wire.programs import MESSAGES, PROGRAMS, Program, Seen, Task
 from support.wire.server import BEHAVIOURS, GAP_S, SLOW_S, WireServer
 
-from erranalytics import callrecords
+from erranalytics.calls.record import CallRecord
 from erranalytics.client import Recorder, record, wrap
 
 pytestmark = pytest.mark.slow
@@ -192,9 +192,9 @@ def test_every_record_is_a_call_record(cells: list[Cell]) -> None:
     """The plain dicts of the recorder fit the model that describes them, and nothing of them lands in ``attrs``."""
     for cell in cells:
         for one in cell.records:
-            made = callrecords.CallRecord.model_validate(one)
+            made = CallRecord.model_validate(one)
             assert set(made.attrs) <= {"library", "longest_gap_ms", "finish_reason", "ended_by"}, cell.name
-            assert list(one) == ["schema", *list(callrecords.CallRecord.model_fields)[1:]]
+            assert list(one) == ["schema", *list(CallRecord.model_fields)[1:]]
 
 
 def test_what_a_record_says_of_the_call(cells: list[Cell]) -> None:

@@ -12,8 +12,8 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from erranalytics import callrecords
-from erranalytics.callrecords import CallRecord, read
+from erranalytics.calls import record
+from erranalytics.calls.record import CallRecord, read
 from erranalytics.client import recorder
 from scripts.reference import calls as reference
 
@@ -35,9 +35,9 @@ def test_the_recorder_writes_the_fields_of_the_model() -> None:
 
 def test_every_outcome_and_source_is_explained() -> None:
     """The words of the model have a meaning each, and every outcome has an example."""
-    assert set(callrecords.OUTCOMES) == set(get_args(callrecords.Outcome))
-    assert set(callrecords.STATUS_SOURCES) == set(get_args(callrecords.StatusSource))
-    assert {one.outcome for one in reference.examples()} == set(callrecords.OUTCOMES)
+    assert set(record.OUTCOMES) == set(get_args(record.Outcome))
+    assert set(record.STATUS_SOURCES) == set(get_args(record.StatusSource))
+    assert {one.outcome for one in reference.examples()} == set(record.OUTCOMES)
 
 
 def test_a_line_gives_the_record_and_the_record_gives_the_line() -> None:

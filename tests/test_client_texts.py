@@ -17,7 +17,8 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import framing, store
+from erranalytics import store
+from erranalytics.parsing import framing
 
 PYTHON = ("ollama-python", "openai-python", "anthropic-python", "httpx", "requests")
 # The logs of the lab and the clients that wrote them.

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from support.clock_cases import CASES
 from support.clock_lines import Line, cpp, gin, go, outer, short, slog
 
-from erranalytics import clocks, framing, lineformats, parsing, schema, stamps, timestamps, years, zones
-from erranalytics.clocks import Clock
+from erranalytics import schema
+from erranalytics.clocks import timestamps, wrapper_stamps, years, zones
+from erranalytics.clocks.clock import Clock, first_clock
+from erranalytics.parsing import framing, lineformats
+from erranalytics.parsing.events import parse
 
 BOOK = lineformats.load()
 MTIME = datetime(2026, 6, 1, tzinfo=UTC)
@@ -45,10 +48,10 @@ def times(
     """``ts ts_source`` of every line; the clock goes as JSON from batch to batch."""
     table = records(lines)
     assert table.height == len(lines), "a case has one record per line"
-    clock = clocks.first_clock("\n".join(line.raw for line in lines), mtime=mtime, default_tz=tz, year=year)
+    clock = first_clock("\n".join(line.raw for line in lines), mtime=mtime, default_tz=tz, year=year)
     found: list[str] = []
     for start, end in zip((0, *cuts), (*cuts, len(lines)), strict=True):
-        events, clock = parsing.parse(table[start:end], book=BOOK, clock=clock)
+        events, clock = parse(table[start:end], book=BOOK, clock=clock)
         assert events.schema == schema.EVENTS
         clock = Clock.from_json(json.loads(json.dumps(clock.as_json())))
         text = events.select(
@@ -83,7 +86,7 @@ SAMPLES = {
 @pytest.mark.parametrize("form", SAMPLES)
 def test_the_sample_tells_the_zone_in_every_form(form: str) -> None:
     """The zone of the first lines stands further down, in whatever is around it."""
-    clock = clocks.first_clock(SAMPLES[form], mtime=MTIME, default_tz="UTC")
+    clock = first_clock(SAMPLES[form], mtime=MTIME, default_tz="UTC")
     assert (clock.own.seconds, clock.near.date().isoformat()) == (28800, "2026-01-01")
 
 
@@ -186,8 +189,8 @@ def test_stamps_tell_one_thing_each() -> None:
             "clock": ["journal short", "journal naive", "journal monotonic", "journal unix", None],
         }
     )
-    told = stamps.read(table)
-    assert told.schema == stamps.COLUMNS
+    told = wrapper_stamps.read(table)
+    assert told.schema == wrapper_stamps.COLUMNS
     assert told.select(pl.sum_horizontal(pl.all().is_not_null())).to_series().to_list() == [1, 1, 1, 1, 0]
 
 

@@ -12,8 +12,11 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from erranalytics import catalogue, completion, render, rulebook
-from erranalytics.cli import main
+from erranalytics.classification import rulebook
+from erranalytics.cli import completion
+from erranalytics.cli.main import main
+from erranalytics.output import render
+from erranalytics.reports import catalogue
 
 
 def offered(line: str) -> list[str]:
@@ -85,7 +88,7 @@ def test_the_script_names_the_program(shell: str) -> None:
 def test_a_real_bash_completes(tmp_path: Path) -> None:
     """The script is sourced, its function called as TAB calls it, and the words come back."""
     program = tmp_path / "erranalytics"
-    code = "from erranalytics.cli import main; main(prog_name='erranalytics')"
+    code = "from erranalytics.cli.main import main; main(prog_name='erranalytics')"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     script = """

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erranalytics import digests, identity, lineformats, loads, rulebook, sources, store
-from erranalytics.digests import Digest
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.ingestion import identity, loads
+from erranalytics.parsing import lineformats
+from erranalytics.sources import digest as digests
+from erranalytics.sources.digest import Digest
+from erranalytics.sources.files import open_source, prefix_digests
 
 LEAF = 1000
 
@@ -53,7 +58,7 @@ def test_files_side_by_side_or_streamed(tmp_path: Path, pack: type[bytes]) -> No
     path = tmp_path / "a.log"
     path.write_bytes(pack(data))
     sizes = [0, 1, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF, len(data) - 1, len(data), len(data) + 1]
-    found = sources.prefix_digests(sources.open_source(str(path)), sizes)
+    found = prefix_digests(open_source(str(path)), sizes)
     assert {size: one.hexdigest() for size, one in found.items()} == {size: made(data[:size]) for size in sizes[:-1]}
     found[LEAF].update(data[LEAF:])
     assert found[LEAF].hexdigest() == made(data)
@@ -66,10 +71,10 @@ def test_a_long_source_of_an_earlier_version_is_known(tmp_path: Path) -> None:
     path = tmp_path / "server.log"
     path.write_bytes(data)
     connection, options = store.open_in_memory(), loads.Options(lineformats.load(), rulebook.load())
-    loads.load(connection, sources.open_source(str(path)), options)
+    loads.load(connection, open_source(str(path)), options)
     connection.execute("update sources set content_digest = ?", [hashlib.sha256(data).hexdigest()])
-    assert loads.load(connection, sources.open_source(str(path)), options).status == "known"
+    assert loads.load(connection, open_source(str(path)), options).status == "known"
     path.write_bytes(data + line.format(59, "end").encode())
-    assert loads.load(connection, sources.open_source(str(path)), options).status == "grown"
-    assert loads.load(connection, sources.open_source(str(path)), options).status == "known"
+    assert loads.load(connection, open_source(str(path)), options).status == "grown"
+    assert loads.load(connection, open_source(str(path)), options).status == "known"
     assert connection.execute("select count(*), sum(line_count) from events").fetchall() == [(61, 61)]

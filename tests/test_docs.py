@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from support.wire.server import WireServer
 
-from erranalytics import catalogue
+from erranalytics.reports import catalogue
 from scripts.reference import generate
 
 ROOT = Path(__file__).resolve().parent.parent

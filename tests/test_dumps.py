@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import erranalytics as ea
-from erranalytics import dumps
 from erranalytics.errors import InputError
+from erranalytics.sources import request_dumps
 
 DATA = Path(__file__).resolve().parent / "data" / "dumps"
 FOLDERS = sorted(DATA.glob("*/ollama-request-logs-*"))
@@ -36,7 +36,7 @@ def write(folder: Path, body: Any, *, at: datetime = START, number: int = 1, rou
 
 def facts(path: str) -> dict[str, Any]:
     """The line of one dump."""
-    return json.loads(dumps.collect([path]))
+    return json.loads(request_dumps.collect([path]))
 
 
 CHAT = {"model": "m:1b", "stream": False, "messages": [{"role": "user", "content": "hush hush"}]}
@@ -77,7 +77,7 @@ CHAT = {"model": "m:1b", "stream": False, "messages": [{"role": "user", "content
 )  # fmt: skip
 def test_what_is_told_of_a_request(body: Any, told: dict[str, Any], tmp_path: Path) -> None:
     """Numbers, switches and words of a known set; a body of any shape gives a line."""
-    line = dumps.collect([write(tmp_path, body)]).decode()
+    line = request_dumps.collect([write(tmp_path, body)]).decode()
     assert {key: json.loads(line)[key] for key in told} == told
     assert "secret" not in line
     assert "hush" not in line
@@ -120,21 +120,26 @@ def test_what_is_a_dump(file: str, content: str, expected: bool, tmp_path: Path)
     """By its name, or by its content under another one: its prompt must not become the line of a log."""
     path = tmp_path / file
     path.write_text(content, encoding="utf-8")
-    assert dumps.is_dump(str(path)) is expected
+    assert request_dumps.is_dump(str(path)) is expected
 
 
 def test_a_folder_is_one_source_at_the_place_of_its_first_file() -> None:
     """Scripts beside the dumps are left out, other files stay as they are."""
     one, two, other = f"/x/{name(START, 1)}", f"/x/{name(START, 2)}", f"/y/{name(START, 3)}"
     names = ["a.log", one, one.replace("body.json", "request.sh"), "b.log", two, other]
-    found = list(dumps.grouped(names))
-    assert found == ["a.log", dumps.DumpFolder("/x", (one, two)), "b.log", dumps.DumpFolder(other, (other,))]
+    found = list(request_dumps.grouped(names))
+    assert found == [
+        "a.log",
+        request_dumps.DumpFolder("/x", (one, two)),
+        "b.log",
+        request_dumps.DumpFolder(other, (other,)),
+    ]
 
 
 def test_faults_pass_through() -> None:
     """What could not be found stays a fault at its place."""
     fault = InputError("gone")
-    assert list(dumps.grouped([fault])) == [fault]
+    assert list(request_dumps.grouped([fault])) == [fault]
 
 
 def models(db: Path) -> dict[str, str]:
@@ -261,5 +266,5 @@ def test_a_folder_that_may_not_be_read_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / name(START, 1)
     path.symlink_to(tmp_path / "gone")
     with pytest.raises(InputError, match="cannot be read") as told:
-        dumps.collect([str(path)])
+        request_dumps.collect([str(path)])
     assert "sudo" in str(told.value.hint)

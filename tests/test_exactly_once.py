@@ -19,9 +19,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.content import Content, content, counts, difference, digests, ledger
 
-from erranalytics import lineformats, loads, rulebook, sources, store
-from erranalytics.classifying import Memo
-from erranalytics.loads import LoadResult, Options
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import Memo
+from erranalytics.ingestion import loads
+from erranalytics.ingestion.loads import LoadResult, Options
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import open_source
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +48,7 @@ Spans = list[tuple[int, int]]
 def ingest(connection: duckdb.DuckDBPyConnection, path: Path, **options: object) -> LoadResult:
     """One file, as a run of its own, and the account of its store."""
     after = options.pop("after", None)
-    source = sources.open_source(str(path))
+    source = open_source(str(path))
     result = loads.load(connection, source, Options(FORMATS, RULES, memo=MEMO, **options), after=after)  # type: ignore[arg-type]
     assert ledger(connection) == []
     return result

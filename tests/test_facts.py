@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from erranalytics import facts, rows, rulebook, store
-from erranalytics.classifying import classify
+from erranalytics import store
+from erranalytics.classification import facts, rulebook
+from erranalytics.classification.classifier import classify
+from erranalytics.classification.remedies import remedies
 
 BOOK = rulebook.load()
 
@@ -107,11 +109,11 @@ def test_remedy_is_filled_or_left_out() -> None:
     ]
     found = classify(pl.Series(texts), book=BOOK)
     table = found.select("rule").hstack(facts.columns(found["captures"]))
-    remedies = rows.remedies(table, BOOK).to_list()
-    assert remedies[0].startswith("Free 8.5 GiB of memory (24.0 GiB are needed, 15.5 GiB were free)")
-    assert remedies[1] is None
-    assert remedies[2].startswith("ollama pull demo ")
-    assert remedies[3] is None
+    filled = remedies(table, BOOK).to_list()
+    assert filled[0].startswith("Free 8.5 GiB of memory (24.0 GiB are needed, 15.5 GiB were free)")
+    assert filled[1] is None
+    assert filled[2].startswith("ollama pull demo ")
+    assert filled[3] is None
 
 
 def test_facts_do_not_depend_on_their_neighbours() -> None:

@@ -7,7 +7,7 @@ import random
 import polars as pl
 import pytest
 
-from erranalytics.fingerprint import fingerprint, template
+from erranalytics.classification.fingerprint import fingerprint, template
 
 TEMPLATES = [
     ("part 4 of sha256:4f5e6d7c at 10.0.0.7:11434 for 1.5s", "part <number> of <sha256> at <address> for <duration>"),

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from support.content import content, difference
 
-from erranalytics import lineformats, loads, rulebook, sources, store
-from erranalytics.classifying import Memo
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import Memo
+from erranalytics.ingestion import loads
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import open_source
 
 FORMATS, RULES, MEMO = lineformats.load(), rulebook.load(), Memo()
 COUNTS = "select code, error_count, request_count, restart_count from incidents order by incident_id"
@@ -78,7 +82,7 @@ def ingested(folder: Path, steps: Sequence[str]) -> Any:
     for text in steps:
         path = folder / "server.log"
         path.write_text(text, encoding="utf-8")
-        loads.load(connection, sources.open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO, year=2026))
+        loads.load(connection, open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO, year=2026))
     return connection
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from erranalytics import framing, lineformats, schema
+from erranalytics import schema
+from erranalytics.parsing import framing, lineformats
 
 BOOK = lineformats.load()
 SAMPLES = [(item.name, sample.line) for item in BOOK.formats for sample in item.sample]

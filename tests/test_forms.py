@@ -20,9 +20,15 @@ import polars as pl
 import pytest
 from support.needs import journal_remote, needs
 
-from erranalytics import blocks, layers, lineformats, pipeline, rulebook, schema, sources, wrappers
-from erranalytics.classifying import Memo
-from erranalytics.wrappers import WrapState
+from erranalytics import schema
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import Memo
+from erranalytics.ingestion import pipeline
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import Source, from_bytes, open_source
+from erranalytics.sources.lines import BLOCK_BYTES, read
+from erranalytics.wrappers import forms, unwrapping
+from erranalytics.wrappers.unwrapping import WrapState
 
 ROOT = Path(__file__).resolve().parent.parent
 # A server that runs out of memory: start, loads, panics with their dumps, access lines, 2 blank lines among them.
@@ -235,19 +241,19 @@ def _spool_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def opened(data: str | bytes) -> sources.Source:
+def opened(data: str | bytes) -> Source:
     """A text as a source."""
-    return sources.from_bytes(data.encode() if isinstance(data, str) else data)
+    return from_bytes(data.encode() if isinstance(data, str) else data)
 
 
-def unwrap(source: sources.Source, *, block_bytes: int = blocks.BLOCK_BYTES) -> tuple[str, pl.DataFrame]:
+def unwrap(source: Source, *, block_bytes: int = BLOCK_BYTES) -> tuple[str, pl.DataFrame]:
     """The wrapper of a source and its BODIES."""
-    wrapper = wrappers.detect(source.text_sample())
+    wrapper = unwrapping.detect(source.text_sample())
     state, parts = WrapState(wrapper), []
-    for block in blocks.read(source, block_bytes=block_bytes):
+    for block in read(source, block_bytes=block_bytes):
         is_last = block.digest is not None
         lines = block.lines if block.tail is None else pl.concat([block.lines, block.tail])
-        bodies, state = wrappers.unwrap(lines, state, is_last=is_last)
+        bodies, state = unwrapping.unwrap(lines, state, is_last=is_last)
         parts.append(bodies)
     bodies = pl.concat(parts)
     assert bodies.schema == schema.BODIES
@@ -282,7 +288,7 @@ def test_every_form_may_be_cut_anywhere(name: str) -> None:
 def test_every_layer_is_in_the_matrix() -> None:
     """A form that is added here or there is added on the other side too."""
     written = set(chain.from_iterable(form.wrapper.split("+") for form in FORMS.values()))
-    assert written | {"stamp-slash"} == {layer.name for layer in layers.LAYERS}
+    assert written | {"stamp-slash"} == {layer.name for layer in forms.LAYERS}
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -337,14 +343,14 @@ SERVER = [line.rstrip() for line in (ROOT / "sample_logs/forms/server.log").read
 def test_outputs_of_a_real_journalctl(name: str) -> None:
     """systemd 252 wrote them of one journal: their bodies are a stretch of the file that the server itself wrote."""
     folder = next(one for one in ("sample_logs/forms", "tests/data/forms") if (ROOT / one / name).exists())
-    wrapper, bodies = unwrap(sources.open_source(str(ROOT / folder / name)))
+    wrapper, bodies = unwrap(open_source(str(ROOT / folder / name)))
     assert wrapper == REAL[name]
     assert "\n".join(bodies["body"]) + "\n" in "\n".join([*SERVER, ""])
     assert bodies["unit"].unique().to_list() in (["ollama"], ["ollama.service"])
     assert bodies["pid"].null_count() == 0
 
 
-MODES = [mode.name.removeprefix("journald-") for mode in layers.LAYERS if mode.name.startswith("journald-")]
+MODES = [mode.name.removeprefix("journald-") for mode in forms.LAYERS if mode.name.startswith("journald-")]
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from erranalytics import catalogue, cells, render, reports
-from erranalytics.reports import Column, Result
+from erranalytics.output import render
+from erranalytics.reports import catalogue, runner
+from erranalytics.reports.runner import Column, Result
+from erranalytics.text import display
 
 NAMES = sorted(catalogue.catalogue())
 SCALES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "%": 0.01, "µs": 1, "ms": 1e3, "s": 1e6}
@@ -37,7 +39,7 @@ def answers(real: duckdb.DuckDBPyConnection) -> dict[str, Answer]:
     for name in NAMES:
         known = catalogue.find(name).params
         given = {key: value for key, value in params.items() if key in known}
-        result = reports.run(name, connection=real, params=given)
+        result = runner.run(name, connection=real, params=given)
         found[name] = (result, json.loads(written(result, "json")))
     return found
 
@@ -52,10 +54,10 @@ def written(result: Result, form: str, *, width: int | None = None) -> str:
 def told(value: object) -> str:
     """A value of JSON as a text form writes it when it has no unit."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return cells.printable(", ".join(value))
+        return display.printable(", ".join(value))
     if isinstance(value, list | dict | bool):
-        return cells.printable(json.dumps(value, ensure_ascii=False))
-    return cells.printable(str(value))
+        return display.printable(json.dumps(value, ensure_ascii=False))
+    return display.printable(str(value))
 
 
 def microseconds(text: str) -> tuple[float, float]:
@@ -67,7 +69,7 @@ def microseconds(text: str) -> tuple[float, float]:
 def agrees(text: str, value: object, column: Column) -> bool:
     """Whether a cell for people is the value of JSON."""
     if value is None:
-        return text in (cells.NULL, "nan", "inf", "-inf")
+        return text in (display.NULL, "nan", "inf", "-inf")
     if not column.unit:
         # A narrow time has no seconds.
         is_time = (column.type or "").startswith("timestamp")
@@ -174,7 +176,7 @@ def table_lines(result: Result, count: int) -> list[str]:
 def test_vertical_agrees_with_json(name: str, answers: dict[str, Answer]) -> None:
     """One column a line under the same heads, an empty line between rows."""
     result, rows = answers[name]
-    heads = [cells.label(column.name) for column in result.columns]
+    heads = [display.label(column.name) for column in result.columns]
     indent, lines = max(map(len, heads)) + 2, written(result, "vertical").splitlines()
     found = []
     for at in range(len(rows)):
@@ -194,7 +196,7 @@ def test_a_folded_table_loses_no_number(name: str, width: int, answers: dict[str
     )
     for row in result.frame.iter_rows():
         for value, column in zip(row, result.columns, strict=True):
-            shown = cells.shown(value, column, tz=result.tz, short=True)
+            shown = display.shown(value, column, tz=result.tz, short=True)
             assert value is None or re.sub(r"\s", "", shown) in text or not column.unit, (column.name, shown)
 
 
@@ -255,7 +257,7 @@ def test_the_page_agrees_with_json(name: str, answers: dict[str, Answer]) -> Non
     assert bool(page.rows) == bool(rows)
     for found, row in zip(page.rows, rows, strict=False):
         for key, value in row.items():
-            expected = cells.printable(value) if isinstance(value, str) else value
+            expected = display.printable(value) if isinstance(value, str) else value
             same = found.get(key, None) == expected or (value in (None, "", []) and found.get(key) in (None, "–", ""))
             time = (next(one for one in result.columns if one.name == key).type or "").startswith("timestamp")
             assert same or (time and found[key] == value), (key, found.get(key), value)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erranalytics import framing, lineformats, schema, wrappers
+from erranalytics import schema
+from erranalytics.parsing import framing, lineformats
+from erranalytics.wrappers import unwrapping
 
 BOOK = lineformats.load()
 SLOG = "time=2026-01-01T00:00:00.000Z level=INFO source=a.go:1 msg=hello"
@@ -19,7 +21,7 @@ GIN = '[GIN] 2026/01/01 - 00:00:01 | 200 |   1.5ms |       127.0.0.1 | POST     
 def bodies(*lines: str, wrapper: str = "plain") -> pl.DataFrame:
     """Lines without what stands around them."""
     table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
-    return wrappers.unwrap(table, wrappers.WrapState(wrapper), is_last=True)[0]
+    return unwrapping.unwrap(table, unwrapping.WrapState(wrapper), is_last=True)[0]
 
 
 def frame(*lines: str, wrapper: str = "plain") -> pl.DataFrame:

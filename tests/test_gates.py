@@ -10,9 +10,9 @@ import duckdb
 import pytest
 from support.stores import NOW, add_requests, empty_store, small_store
 
-from erranalytics import catalogue, gates
 from erranalytics.errors import UsageError
-from erranalytics.gates import Verdict
+from erranalytics.reports import catalogue, gates
+from erranalytics.reports.gates import Verdict
 
 
 @pytest.fixture(scope="module")

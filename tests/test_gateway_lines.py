@@ -11,7 +11,8 @@ import pytest
 from support.gateway_logs import HEAD, TIME, Written, rows, write_store
 
 import erranalytics as ea
-from erranalytics import lineformats, reports
+from erranalytics.parsing import lineformats
+from erranalytics.reports import runner
 
 HEX = "0123456789abcdef0123456789abcdef"
 UPSTREAM = "10.0.0.5:11434"
@@ -96,7 +97,7 @@ def test_other_pages_of_a_web_server_are_no_requests_of_ours(written: Written) -
     ]
     assert rows(db, "select code from errors") == []
     connection = ea.connect(db)
-    assert reports.run("unknown-errors", connection=connection).frame.is_empty()
+    assert runner.run("unknown-errors", connection=connection).frame.is_empty()
     connection.close()
 
 
@@ -147,7 +148,7 @@ def test_a_model_without_a_channel_is_a_fault_of_the_configuration(written: Writ
         {"retry": "after_change", "error_class": "FAILED_PRECONDITION"}
     ]
     connection = ea.connect(db)
-    assert reports.run("overload", connection=connection).frame.is_empty()
+    assert runner.run("overload", connection=connection).frame.is_empty()
     connection.close()
 
 

@@ -19,7 +19,10 @@ from support.gateway_logs import Rows, Written, rows, write_store
 from support.once import Once
 
 import erranalytics as ea
-from erranalytics import reclassifying, reports, rulebook, store
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.ingestion import reclassification
+from erranalytics.reports import runner
 
 NGINX = ("nginx-access.log", "nginx-error.log")
 SERVER = "server-0.24.0.log.gz"
@@ -124,7 +127,7 @@ def test_requests_of_both_sides_count_once(folder: Path, tmp_path: Path, togethe
     }
     for name, columns in counts.items():
         one, both = (
-            reports.run(name, connection=connection, params={"since": "2026-11-21"}).frame.select(columns)
+            runner.run(name, connection=connection, params={"since": "2026-11-21"}).frame.select(columns)
             for connection in (alone, together)
         )
         skipped = pl.lit(value=True) if name != "overview-rates" else pl.col("metric") != "streams_failed"
@@ -153,7 +156,7 @@ def test_reclassifying_changes_nothing(gateway_db: Path, tmp_path: Path) -> None
     """The texts of gateway lines are put together from the store, and all verdicts and incidents stay."""
     connection = store.open_store(Path(shutil.copy(gateway_db, tmp_path / "a.duckdb")))
     before = content(connection)
-    done = reclassifying.reclassify(connection, rules=rulebook.load(), force=True)
+    done = reclassification.reclassify(connection, rules=rulebook.load(), force=True)
     assert (done.changed_count, content(connection)) == (0, before)
     connection.close()
 
@@ -201,7 +204,7 @@ def test_gateway_errors_adds_up(together: duckdb.DuckDBPyConnection) -> None:
     sql = "select status, path, outcome, answered_by from requests where surface = 'gateway'"
     lines = together.execute(sql).fetchall()
     statuses = dict(together.execute("select request_id, status from requests").fetchall())
-    frame = reports.run("gateway-errors", connection=together, params={"min_count": 1}).frame
+    frame = runner.run("gateway-errors", connection=together, params={"min_count": 1}).frame
     bad = [line for line in lines if line[0] >= 400 or line[2] == "failed_mid_stream"]
     assert frame["request_count"].sum() == len(bad) == 22
     found: Counter[tuple[int, str]] = Counter()
@@ -222,7 +225,7 @@ def test_gateway_errors_tells_of_an_error_log_alone(folder: Path, tmp_path: Path
     """Without the access log there is no status, but each fault is there with its upstream."""
     ea.ingest([folder / "nginx-error.log"], db=tmp_path / "a.duckdb", tz="UTC")
     connection = ea.connect(tmp_path / "a.duckdb")
-    frame = reports.run("gateway-errors", connection=connection).frame
+    frame = runner.run("gateway-errors", connection=connection).frame
     connection.close()
     assert (frame["request_count"].sum(), frame["status"].null_count()) == (19, frame.height)
     assert set(frame.filter(pl.col("code") != "REQ027")["upstream"]) == {"127.0.0.1:11434"}
@@ -240,7 +243,7 @@ def test_overload_counts_who_was_turned_away(written: Written) -> None:
     gin = f'[GIN] {at:%Y/%m/%d - %H:%M:%S} | 503 |  1.2ms | 127.0.0.1 | POST "/api/chat"'
     db = written(access="\n".join(access), server=gin)
     connection = ea.connect(db)
-    frame = reports.run("overload", connection=connection, params={"min_count": 1}).frame
+    frame = runner.run("overload", connection=connection, params={"min_count": 1}).frame
     connection.close()
     gateway, ollama = frame.to_dicts()
     assert (gateway["seen_at"], gateway["status"], gateway["turned_away_count"]) == ("gateway", 429, 3)

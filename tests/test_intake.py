@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import erranalytics as ea
-from erranalytics import intake
+from erranalytics.ingestion.inputs import Watch
 
 LINE = 'time=2026-11-20T08:{:02d}:{:02d}.000Z level=INFO source=a.go:1 msg="line {}"\n'
 TEXT = "".join(LINE.format(n // 60, n % 60, n) for n in range(900)).encode()
@@ -35,9 +35,9 @@ class Told:
         assert count >= 0
         self.done += count
 
-    def watch(self) -> intake.Watch:
+    def watch(self) -> Watch:
         """As ``ingest`` takes it."""
-        return intake.Watch(self.names.append, self.expect, self.advance)
+        return Watch(self.names.append, self.expect, self.advance)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])

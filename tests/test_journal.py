@@ -13,10 +13,10 @@ import pytest
 from support.needs import journal_remote, needs
 
 import erranalytics as ea
-from erranalytics import journal
 from erranalytics.api import Ingested
 from erranalytics.errors import UsageError
-from erranalytics.journal import Journal
+from erranalytics.sources import journalctl
+from erranalytics.sources.journalctl import Journal
 
 FIRST_US = 1_795_226_400_000_000  # 2026-11-21 02:00:00 UTC
 
@@ -154,13 +154,13 @@ def test_a_vacuumed_stretch_is_a_gap(fake: Fake, ingest: Any, ask: Any) -> None:
 
 def test_data_quality_ends_with_the_gaps(fake: Fake, ingest: Any, tmp_path: Path) -> None:
     """What is missing is said where the completeness of the data is looked at."""
-    from erranalytics import reports
+    from erranalytics.reports import runner
 
     for part in (MINUTE[:6], MINUTE[9:]):
         fake.holds(part)
         ingest()
     connection = ea.connect(tmp_path / "t.duckdb")
-    notes = reports.run("data-quality", connection=connection).notes
+    notes = runner.run("data-quality", connection=connection).notes
     connection.close()
     told = "stretches of the journal that were vacuumed before they were read: 1 (2026-11-21 02:00 to 2026-11-21 02:00 UTC)"
     assert notes[-1] == told
@@ -220,7 +220,7 @@ def test_a_journal_that_gives_nothing(
 def test_a_look_at_the_journal(entries: list[dict[str, str]], says: str, state: str, fake: Fake) -> None:
     """Whether there is anything, before all of it is read."""
     fake.holds(entries, says=says)
-    assert journal.peek(Journal()) == state
+    assert journalctl.peek(Journal()) == state
 
 
 def test_no_journalctl(tmp_path: Path, ingest: Any, monkeypatch: pytest.MonkeyPatch) -> None:

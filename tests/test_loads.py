@@ -11,7 +11,11 @@ import duckdb
 import pytest
 from support.content import content, difference, digests, ledger
 
-from erranalytics import lineformats, loads, pipeline, rulebook, sources, store
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.ingestion import loads, prefetch
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import open_source
 
 FORMATS, RULES = lineformats.load(), rulebook.load()
 
@@ -56,7 +60,7 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def load(connection: duckdb.DuckDBPyConnection, path: Path, **options: Any) -> loads.LoadResult:
     """Ingest one file."""
-    return loads.load(connection, sources.open_source(str(path)), loads.Options(FORMATS, RULES, **options))
+    return loads.load(connection, open_source(str(path)), loads.Options(FORMATS, RULES, **options))
 
 
 def write(path: Path, text: str) -> Path:
@@ -257,7 +261,7 @@ def test_errors_of_the_producer_come_through() -> None:
         yield 1
         raise ValueError("boom")
 
-    items = pipeline.ahead(broken())
+    items = prefetch.ahead(broken())
     assert next(items) == 1
     with pytest.raises(ValueError, match="boom"):
         next(items)
@@ -265,6 +269,6 @@ def test_errors_of_the_producer_come_through() -> None:
 
 def test_consumer_may_stop_early() -> None:
     """Closing the iterator ends the thread."""
-    items = pipeline.ahead(iter(range(1000)))
+    items = prefetch.ahead(iter(range(1000)))
     assert next(items) == 0
     items.close()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from erranalytics import rulebook
+from erranalytics.classification import rulebook
 
 pytestmark = pytest.mark.slow
 
@@ -68,13 +68,15 @@ def test_the_wheel_holds_its_data(wheel: Path) -> None:
 def test_the_wheel_brings_the_forms_of_its_data(wheel: Path, installed: Path, tmp_path: Path) -> None:
     """An installed program reads its rules, formats and reports at once, though it may write nothing."""
     with zipfile.ZipFile(wheel) as archive:
-        forms = [name for name in archive.namelist() if name.startswith("erranalytics/data/prepared/")]
+        forms = [name for name in archive.namelist() if name.startswith("erranalytics/__prepared__/")]
     assert {Path(name).stem for name in forms} == {"formats", "mappings", "reports", "rulebook", "tables"}
     assert len(forms) == 5
     code = (
-        "import sys; from erranalytics import catalogue, datafiles, lineformats, mappings, prepared, rulebook\n"
-        "prepared._write = lambda *_: sys.exit('a form is made')\n"
-        "rulebook.load(), lineformats.load(), mappings.load(), catalogue.catalogue(), datafiles.table('facts')\n"
+        "import sys; from erranalytics import datafiles; from erranalytics.calls import mapping\n"
+        "from erranalytics.classification import rulebook; from erranalytics.parsing import lineformats\n"
+        "from erranalytics.reports import catalogue\n"
+        "datafiles._write = lambda *_: sys.exit('a form is made')\n"
+        "rulebook.load(), lineformats.load(), mapping.load(), catalogue.catalogue(), datafiles.table('facts')\n"
         "print({'pydantic', 'tomllib'} & set(sys.modules), rulebook.load().hash)"
     )
     out = subprocess.run([str(installed), "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -83,7 +85,7 @@ def test_the_wheel_brings_the_forms_of_its_data(wheel: Path, installed: Path, tm
 
 def test_the_installed_program_is_not_the_checkout(installed: Path, tmp_path: Path) -> None:
     """Otherwise the tests below would prove nothing."""
-    code = "import erranalytics, erranalytics.catalogue as c; print(erranalytics.__file__, c.folder())"
+    code = "import erranalytics, erranalytics.reports.catalogue as c; print(erranalytics.__file__, c.folder())"
     out = subprocess.run([str(installed), "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert str(ROOT) not in out.stdout
 
@@ -102,7 +104,7 @@ def test_the_console_script_is_declared(wheel: Path) -> None:
     """`erranalytics` is a command after the installation."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "erranalytics = erranalytics.cli:main" in archive.read(name).decode()
+        assert "erranalytics = erranalytics.cli.main:main" in archive.read(name).decode()
 
 
 def test_lower_bounds_are_the_versions_that_are_tested() -> None:

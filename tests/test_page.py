@@ -21,8 +21,11 @@ from support.page_reader import ROOT, Reader, drawn, page_store
 from support.results import awkward
 from support.stores import NOW, add_causes, add_incident, add_requests, add_source, empty_store
 
-from erranalytics import catalogue, cells, page, render, reports
-from erranalytics.reports import Result
+from erranalytics.output import render
+from erranalytics.output.html import page
+from erranalytics.reports import catalogue, runner
+from erranalytics.reports.runner import Result
+from erranalytics.text import display
 
 REPORTS = [name for name, report in catalogue.catalogue().items() if not report.header.part]
 
@@ -58,7 +61,7 @@ def test_log_text_is_text(pages: list[str]) -> None:
 def test_control_and_direction_characters_are_shown(pages: list[str]) -> None:
     """None of them is in the page, not even in an attribute; each can be read as its escape."""
     text = "".join(pages)
-    assert not cells.UNSAFE.search(text.replace("\n", ""))
+    assert not display.UNSAFE.search(text.replace("\n", ""))
     assert "\\u202e" in text
     assert all(shown in page.write([awkward()]) for shown in ("\\x1b[31m", "\\u202e", "\\x9b"))
 
@@ -108,7 +111,7 @@ def test_every_reference_on_the_page_leads_somewhere(whole: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_cells_are_those_of_json_and_of_the_table(name: str, store: duckdb.DuckDBPyConnection) -> None:
     """Each cell holds the value of the JSON form and shows the text of the table form."""
-    (result,) = [one for one in reports.answer([name], connection=store, now=NOW) if one.name == name]
+    (result,) = [one for one in runner.answer([name], connection=store, now=NOW) if one.name == name]
     out = io.BytesIO()
     render.write([result], format="json", out=out)
     rows = json.loads(out.getvalue())
@@ -126,8 +129,8 @@ def test_cells_are_those_of_json_and_of_the_table(name: str, store: duckdb.DuckD
                 assert wanted in (None, "", [])
                 continue
             text, raw = row[column.name]
-            assert text.strip() == cells.shown(value, column, short=True).strip()
-            assert (text if raw is None else json.loads(raw)) == (cells.printable(wanted) if isinstance(wanted, str) and raw is None else wanted)  # fmt: skip
+            assert text.strip() == display.shown(value, column, short=True).strip()
+            assert (text if raw is None else json.loads(raw)) == (display.printable(wanted) if isinstance(wanted, str) and raw is None else wanted)  # fmt: skip
 
 
 def test_awkward_values_survive() -> None:
@@ -138,7 +141,7 @@ def test_awkward_values_survive() -> None:
     for row, wanted in zip(Reader(page.write([result])).tables["awkward"], json.loads(out.getvalue()), strict=True):
         for name, value in wanted.items():
             text, raw = row[name]
-            assert (cells.printable(value) == text) if raw is None else (json.loads(raw) == value), name
+            assert (display.printable(value) == text) if raw is None else (json.loads(raw) == value), name
 
 
 def test_numbers_stand_at_the_right(store: duckdb.DuckDBPyConnection) -> None:
@@ -156,7 +159,7 @@ def test_page_agrees_with_the_reports(store: duckdb.DuckDBPyConnection) -> None:
     """What the charts count is what overview and reports count."""
 
     def rows(name: str, **params: object) -> list[dict[str, Any]]:
-        return reports.run(name, connection=store, params=params, now=NOW).frame.to_dicts()
+        return runner.run(name, connection=store, params=params, now=NOW).frame.to_dicts()
 
     for period in ({}, {"since": "-7d"}, {"host": "gpu01"}, {"host": "elsewhere"}):
         (overview,) = rows("overview", **period)
@@ -190,10 +193,10 @@ def test_steps_are_as_wide_as_the_period_needs(span: timedelta, width: str, coun
     connection = empty_store()
     add_source(connection, NOW - span, NOW)
     for name in ("page-errors", "page-streams", "page-latency"):
-        frame = reports.run(name, connection=connection).frame
+        frame = runner.run(name, connection=connection).frame
         assert set(frame["width"]) == {width}
         assert frame.height == count
-    wide = reports.for_page([], connection=connection, params={"bucket": "week"})
+    wide = runner.for_page([], connection=connection, params={"bucket": "week"})
     assert {one.frame["width"][0] for one in wide if one.name in ("page-errors", "page-latency")} == {"week"}
 
 
@@ -205,7 +208,7 @@ def test_percentiles_are_those_of_the_durations() -> None:
         add_requests(connection, 1, NOW, duration_us=1000 * (at + 1))
     add_requests(connection, 50, NOW, status=503, duration_us=1)
     add_requests(connection, 50, NOW, is_inference=False, is_poll=True, outcome=None, duration_us=1)
-    row = reports.run("page-latency", connection=connection).frame.to_dicts()[-1]
+    row = runner.run("page-latency", connection=connection).frame.to_dicts()[-1]
     del row["bucket"]
     assert row == {"width": "minute", "request_count": 200, "p50_us": 100_000, "p90_us": 180_000, "p99_us": 198_000}
 
@@ -245,7 +248,7 @@ def test_tables_are_cut_and_say_where_the_rest_is(store: duckdb.DuckDBPyConnecti
     """A hundred thousand rows make a page of a few megabytes; the command for the rest repeats what was asked."""
     given = {"since": "-7d", "tz": "Europe/Berlin"}
     names = ("page", "page-errors", "incidents")
-    whole = [reports.run(name, connection=store, params=given, now=NOW) for name in names]
+    whole = [runner.run(name, connection=store, params=given, now=NOW) for name in names]
     big = [many(one) if one.name == "incidents" else one for one in whole]
     text = page.write(big)
     reader = Reader(text)
@@ -278,7 +281,7 @@ def test_a_command_that_is_shown_is_quoted() -> None:
 
 def test_footer_says_what_was_not_visible(hostile: duckdb.DuckDBPyConnection) -> None:
     """The blind spots, the period, the zone, the version, and the file of the store without its folder."""
-    notes = reports.run("coverage", connection=hostile).frame["note"].to_list()
+    notes = runner.run("coverage", connection=hostile).frame["note"].to_list()
     text = drawn([], hostile, tz="Europe/Berlin")
     footer = Reader(text[text.index("<footer>") :].partition("<script>")[0]).said
     assert notes
@@ -324,6 +327,6 @@ def test_html_is_a_form_like_the_others(hostile: duckdb.DuckDBPyConnection, tmp_
 
 def test_templates_are_read_only_when_a_page_is_made() -> None:
     """Neither the help nor another form loads jinja2."""
-    code = "import sys, erranalytics.cli, erranalytics.render; print('jinja2' in sys.modules)"
+    code = "import sys, erranalytics.cli.main, erranalytics.output.render; print('jinja2' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"

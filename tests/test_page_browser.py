@@ -14,9 +14,9 @@ from support.needs import needs
 from support.page_reader import HOSTILE, Reader, drawn, page_store
 from support.stores import NOW
 
-from erranalytics import page
-from erranalytics.catalogue import Column
-from erranalytics.reports import Result
+from erranalytics.output.html import page
+from erranalytics.reports.catalogue import Column
+from erranalytics.reports.runner import Result
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import pytest
 from support.page_reader import ROOT, page_store
 from support.stores import NOW, empty_store
 
-from erranalytics import charts, reports
-from erranalytics.charts import Chart
+from erranalytics.output.html import charts
+from erranalytics.output.html.charts import Chart
+from erranalytics.reports import runner
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def store() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def chart(name: str, connection: duckdb.DuckDBPyConnection, **params: object) -> Chart:
     """The chart of one result."""
-    (one,) = charts.of([reports.run(name, connection=connection, params=params, now=NOW)])
+    (one,) = charts.of([runner.run(name, connection=connection, params=params, now=NOW)])
     return one
 
 
@@ -117,7 +118,7 @@ def test_scales_are_round(highest: int, expected: list[int]) -> None:
 
 def colours() -> dict[str, dict[str, str]]:
     """The colours of the style sheet in both schemes."""
-    css = (ROOT / "erranalytics" / "pages" / "style.css").read_text(encoding="utf-8")
+    css = (ROOT / "erranalytics" / "output" / "html" / "templates" / "style.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
         for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
@@ -149,7 +150,7 @@ def test_colours_can_be_read(scheme: str) -> None:
 
 def test_every_class_of_a_chart_has_a_style(store: duckdb.DuckDBPyConnection) -> None:
     """A mark without a rule would be black in both schemes."""
-    css = (ROOT / "erranalytics" / "pages" / "style.css").read_text(encoding="utf-8")
+    css = (ROOT / "erranalytics" / "output" / "html" / "templates" / "style.css").read_text(encoding="utf-8")
     used = {mark.style for name in charts.CHARTS for mark in chart(name, store).marks if mark.kind == "rect"}
     used |= {f"series-{place}" for place in range(1, 8)} | {f"run-{reason}" for reason in charts._ENDS}
     used |= {f"stream-{key}" for key, _, _ in charts._STREAMS}

@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from erranalytics import clocks, framing, lineformats, parsing, schema, wrappers
+from erranalytics import schema
+from erranalytics.clocks.clock import first_clock
+from erranalytics.parsing import events as parsing
+from erranalytics.parsing import framing, lineformats
+from erranalytics.wrappers import unwrapping
 
 BOOK = lineformats.load()
 MTIME = datetime(2026, 6, 1, tzinfo=UTC)
@@ -17,11 +21,11 @@ MTIME = datetime(2026, 6, 1, tzinfo=UTC)
 def parse(*lines: str, tz: str = "UTC", mtime: datetime | None = MTIME) -> pl.DataFrame:
     """The events of some lines."""
     sample = "\n".join(lines)
-    state = wrappers.WrapState(wrappers.detect(sample))
+    state = unwrapping.WrapState(unwrapping.detect(sample))
     table = pl.DataFrame({"line_no": range(1, len(lines) + 1), "raw": lines}, schema=schema.LINES)
-    bodies, _ = wrappers.unwrap(table, state, is_last=True)
+    bodies, _ = unwrapping.unwrap(table, state, is_last=True)
     records = framing.frame(bodies, book=BOOK, end=len(lines) + 1, is_last=True).records
-    clock = clocks.first_clock(sample, mtime=mtime, default_tz=tz)
+    clock = first_clock(sample, mtime=mtime, default_tz=tz)
     events, _ = parsing.parse(records, book=BOOK, clock=clock)
     assert events.schema == schema.EVENTS
     return events

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erranalytics import lineformats, patterns, rulebook, unwrap
-from erranalytics.layers import LAYERS
-from erranalytics.lineformats import FormatBook
+from erranalytics.classification import innermost, rulebook
+from erranalytics.parsing import lineformats
+from erranalytics.parsing.lineformats import FormatBook
+from erranalytics.text import patterns
+from erranalytics.wrappers.forms import LAYERS
 
 BOOK, RULES = lineformats.load(), rulebook.load()
 WORDS = sorted({word for item in BOOK.formats for one in item.sample for word in one.line.split()} - {""})
@@ -65,7 +67,7 @@ def test_what_a_rule_or_a_step_fits_is_let_through() -> None:
     """No example of any rule, and nothing near it, is kept from a pattern that fits it; most patterns are kept."""
     examples = [one.line for rule in RULES.rules for one in (*rule.example, *rule.counterexample)]
     texts = pl.Series("text", [*examples, *(f"first\n{line}\nlast" for line in examples[::7])])
-    tried = [*(rule.regex for rule in RULES.rules), *(step.pattern for step in unwrap.steps())]
+    tried = [*(rule.regex for rule in RULES.rules), *(step.pattern for step in innermost.steps())]
     for pattern in tried:
         fitting = texts.filter(texts.str.contains(pattern))
         assert [text for text in fitting if not patterns.may_fit(pattern, [text])] == []

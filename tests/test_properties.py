@@ -13,8 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import content
 
-from erranalytics import lineformats, loads, rulebook, sources, store
-from erranalytics.classifying import Memo
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.classification.classifier import Memo
+from erranalytics.ingestion import loads
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import discard, from_bytes, open_source
 
 pytestmark = pytest.mark.slow
 
@@ -85,13 +89,13 @@ MEMO = Memo()
 def digests(text: str, **options: Any) -> dict[str, Any]:
     """What a store holds after a log, with all numbers but without the times of the load; its account adds up."""
     connection = store.open_in_memory()
-    source = sources.from_bytes(text.encode())
+    source = from_bytes(text.encode())
     try:
         loads.load(connection, source, loads.Options(FORMATS, RULES, memo=MEMO, **options))
         assert content.ledger(connection) == []
         return content.digests(connection, with_resume=False)
     finally:
-        sources.discard(source)
+        discard(source)
         connection.close()
 
 
@@ -99,7 +103,7 @@ def incidents(paths: Iterable[Path]) -> dict[str, Counter[tuple[str, ...]]]:
     """The incidents and fingerprints of files, by their content, read one after the other."""
     connection = store.open_in_memory()
     for path in paths:
-        loads.load(connection, sources.open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO))
+        loads.load(connection, open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO))
     assert content.ledger(connection) == []
     rows = connection.execute("select fingerprint, template, format, event_count::varchar from templates").fetchall()
     said = content.content(connection)
@@ -160,7 +164,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         path = Path(folder) / "a.log"
         path.write_bytes(data)
         try:
-            source = sources.open_source(str(path))
+            source = open_source(str(path))
         except InputError:
             return
         connection = store.open_in_memory()

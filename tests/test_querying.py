@@ -16,9 +16,10 @@ import duckdb
 import pytest
 
 import erranalytics as ea
-from erranalytics import reports, store
+from erranalytics import store
 from erranalytics.errors import StoreError, UsageError
-from erranalytics.querying import Limit
+from erranalytics.reports import runner
+from erranalytics.store.queries import Limit
 
 # Without end for any patience, in few bytes.
 ENDLESS = "select count(*) from range(1000000) as a, range(10000000) as b where hash(a.range + b.range) = 1"
@@ -86,7 +87,7 @@ def test_what_is_not_one_query_that_reads_is_refused(
 ) -> None:
     """Files, extensions, settings and changes: each with a sentence and what to do instead."""
     with pytest.raises(UsageError) as caught:
-        reports.ask(sql, connection=connection)
+        runner.ask(sql, connection=connection)
     assert str(caught.value).startswith(message)
     assert (caught.value.hint or "").startswith(hint or "")
 
@@ -111,7 +112,7 @@ def test_what_is_not_one_query_that_reads_is_refused(
 )
 def test_every_form_of_a_query_is_answered(sql: str, connection: duckdb.DuckDBPyConnection) -> None:
     """What reads is not refused, also where it looks like more than one statement."""
-    assert reports.ask(sql, connection=connection).columns
+    assert runner.ask(sql, connection=connection).columns
 
 
 def test_zones_of_time_work_without_any_extension_being_loaded(connection: duckdb.DuckDBPyConnection) -> None:
@@ -119,7 +120,7 @@ def test_zones_of_time_work_without_any_extension_being_loaded(connection: duckd
     sql = """select extract(hour from timestamptz '2026-07-01 12:00:00+00' at time zone 'Europe/Berlin') as summer,
         extract(hour from timestamptz '2026-12-01 12:00:00+00' at time zone 'Europe/Berlin') as winter,
         current_setting('TimeZone') as own, timestamptz '2026-07-01 12:00:00' as moment"""
-    (row,) = reports.ask(sql, connection=connection).frame.to_dicts()
+    (row,) = runner.ask(sql, connection=connection).frame.to_dicts()
     assert (row["summer"], row["winter"], row["own"]) == (14, 13, "UTC")
     assert row["moment"] == datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -175,14 +176,14 @@ def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
 def test_a_wrong_name_is_told_what_was_meant(sql: str, hint: str, connection: duckdb.DuckDBPyConnection) -> None:
     """The nearest table or column; where none is near, all there are."""
     with pytest.raises(UsageError, match="the query failed: ") as caught:
-        reports.ask(sql, connection=connection)
+        runner.ask(sql, connection=connection)
     assert (caught.value.hint or "").startswith(hint)
 
 
 def test_a_fault_among_the_rows_is_told_in_a_line(connection: duckdb.DuckDBPyConnection) -> None:
     """What fails only while rows are fetched is a mistake of the query too."""
     with pytest.raises(UsageError, match="the query failed: Conversion Error: Could not convert string 'a'"):
-        reports.ask("select cast(chr(97) as integer) as n from range(300000)", connection=connection)
+        runner.ask("select cast(chr(97) as integer) as n from range(300000)", connection=connection)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -190,25 +191,25 @@ def test_a_query_ends_in_time(name: str, connection: duckdb.DuckDBPyConnection) 
     """What would run for ever is stopped, and the connection works on."""
     began = time.monotonic()
     with pytest.raises(UsageError) as caught:
-        reports.ask(RECIPES[name], connection=connection, limit=Limit(0.3))
+        runner.ask(RECIPES[name], connection=connection, limit=Limit(0.3))
     assert time.monotonic() - began < 8
     assert str(caught.value) == "stopped after 0.3 s without an answer"
     assert "--timeout" in (caught.value.hint or "")
-    assert reports.ask("select 1 as n", connection=connection, limit=Limit(60)).frame["n"].to_list() == [1]
+    assert runner.ask("select 1 as n", connection=connection, limit=Limit(60)).frame["n"].to_list() == [1]
 
 
 def test_one_limit_is_for_all_parts_of_an_answer(connection: duckdb.DuckDBPyConnection) -> None:
     """The overview and its parts share it."""
     with pytest.raises(UsageError, match="stopped after 1e-09 s"):
-        reports.answer(connection=connection, limit=Limit(1e-9))
-    assert len(reports.answer(connection=connection, limit=Limit(0))) > 1
+        runner.answer(connection=connection, limit=Limit(1e-9))
+    assert len(runner.answer(connection=connection, limit=Limit(0))) > 1
 
 
 def test_no_thread_is_left_behind(connection: duckdb.DuckDBPyConnection) -> None:
     """Neither by an answer nor by one that was stopped."""
     for sql in ("select 1", ENDLESS):
         try:
-            reports.ask(sql, connection=connection, limit=Limit(0.2))
+            runner.ask(sql, connection=connection, limit=Limit(0.2))
         except UsageError:
             pass
     time.sleep(0.1)
@@ -220,12 +221,12 @@ def test_no_thread_is_left_behind(connection: duckdb.DuckDBPyConnection) -> None
 def test_ctrl_c_ends_a_query_at_once(name: str, db: Path) -> None:
     """The whole program: exit code 130 and one word, no traceback."""
     code = (
-        "import sys, threading; from erranalytics import querying; from erranalytics.cli import main\n"
-        "started = querying._fetch\n"
+        "import sys, threading; from erranalytics.store import queries; from erranalytics.cli.main import main\n"
+        "started = queries._fetch\n"
         "def told(*given):\n"
         "    print('begun', flush=True)\n"
         "    return started(*given)\n"
-        "querying._fetch = told\n"
+        "queries._fetch = told\n"
         f"main(['sql', '--db', {str(db)!r}, '--timeout', '0', {RECIPES[name]!r}])"
     )
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -15,7 +15,8 @@ import duckdb
 from support import picture
 from support.needs import needs
 
-from erranalytics import render, reports
+from erranalytics.output import render
+from erranalytics.reports import runner
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -30,14 +31,14 @@ BLOCK = re.compile(r"^\$ erranalytics report\n(.*?)^…$", re.MULTILINE | re.DOT
 def page(connection: duckdb.DuckDBPyConnection) -> str:
     """The HTML page of a store."""
     out = io.BytesIO()
-    render.write(reports.for_page(connection=connection, now=NOW), format="html", out=out, now=NOW)
+    render.write(runner.for_page(connection=connection, now=NOW), format="html", out=out, now=NOW)
     return out.getvalue().decode()
 
 
 def overview(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The first lines of the overview of a store."""
     out = io.BytesIO()
-    render.write(reports.answer(connection=connection, now=NOW), format="table", out=out, width=COLUMNS, now=NOW)
+    render.write(runner.answer(connection=connection, now=NOW), format="table", out=out, width=COLUMNS, now=NOW)
     return [line.rstrip() for line in out.getvalue().decode().splitlines()[:SHOWN_LINES]]
 
 

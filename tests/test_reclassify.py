@@ -12,8 +12,12 @@ import pytest
 from support.content import content, difference
 
 import erranalytics as ea
-from erranalytics import lineformats, loads, pipeline, reclassifying, rulebook, sources, store, texts
-from erranalytics.rulebook import Rulebook
+from erranalytics import store
+from erranalytics.classification import rulebook, verdicts
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.ingestion import loads, reclassification, stored_text
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import open_source
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +48,7 @@ def filled(path: Path, logs: list[Path], *, rules: Rulebook = RULES) -> duckdb.D
     """A store with those logs, judged by a book."""
     connection = store.open_store(path)
     for log in logs:
-        loads.load(connection, sources.open_source(str(log)), loads.Options(FORMATS, rules))
+        loads.load(connection, open_source(str(log)), loads.Options(FORMATS, rules))
     return connection
 
 
@@ -73,8 +77,8 @@ def known(stored: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_the_columns_tell_what_the_lines_told(known: duckdb.DuckDBPyConnection) -> None:
     """Texts put together from the store get the same codes and captures as the lines, all but a thousandth."""
     ((last,),) = known.execute("select max(event_id) from events").fetchall()
-    assert last < reclassifying.BATCH_EVENTS
-    judged = pipeline.judge(texts.rebuild(reclassifying._read(known, 0)), rules=RULES)
+    assert last < reclassification.BATCH_EVENTS
+    judged = verdicts.judge(stored_text.rebuild(reclassification._read(known, 0)), rules=RULES)
     other = judged.filter(pl.col("code").ne_missing(pl.col("old_code")))
     assert set(other.select("format", "old_code", "code").iter_rows()) == EXCEPTIONS
     assert other.height <= judged.height / 1000
@@ -86,10 +90,10 @@ def test_the_columns_tell_what_the_lines_told(known: duckdb.DuckDBPyConnection) 
 def test_the_same_rules_change_nothing(known: duckdb.DuckDBPyConnection) -> None:
     """Nothing is looked at; when it is forced, every table comes out with the same rows."""
     before, errors = store.digests(known), known.execute(ERRORS).fetchall()
-    done = reclassifying.reclassify(known, rules=RULES)
+    done = reclassification.reclassify(known, rules=RULES)
     assert (done.is_current, done.changes.height, store.digests(known)) == (True, 0, before)
     assert done.told == "the events were judged by these rules already, nothing changed"
-    done = reclassifying.reclassify(known, rules=RULES, force=True)
+    done = reclassification.reclassify(known, rules=RULES, force=True)
     assert (done.is_current, done.changed_count, done.changes.height) == (False, 0, 0)
     assert known.execute(ERRORS).fetchall() == errors
     assert store.digests(known) == before
@@ -103,7 +107,7 @@ def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, ro
     with_them, without_them = content(known), content(never)
     assert {"events", "errors", "incidents", "templates"} <= difference(with_them, without_them).keys()
 
-    done = reclassifying.reclassify(never, rules=RULES)
+    done = reclassification.reclassify(never, rules=RULES)
     assert difference(content(never), with_them) == {}
     counts = dict(known.execute("select code, count(*) from events where code is not null group by code").fetchall())
     found = done.changes.to_dicts()
@@ -111,12 +115,12 @@ def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, ro
     assert {row["code"]: row["after"] for row in found} == {row["code"]: counts.get(row["code"], 0) for row in found}
     assert all(row["after"] == row["before"] + row["added"] - row["removed"] for row in found)
     once = store.digests(never)
-    assert reclassifying.reclassify(never, rules=RULES).is_current
-    reclassifying.reclassify(never, rules=RULES, force=True)
+    assert reclassification.reclassify(never, rules=RULES).is_current
+    reclassification.reclassify(never, rules=RULES, force=True)
     assert store.digests(never) == once
     never.close()
 
-    reclassifying.reclassify(known, rules=book)
+    reclassification.reclassify(known, rules=book)
     assert difference(content(known), without_them) == {}
 
 
@@ -127,7 +131,7 @@ def test_loads_of_several_books_become_one(root: Path, tmp_path: Path) -> None:
     rule = wanted.execute("select rule from errors group by rule order by count(*) desc, rule limit 1").fetchall()[0][0]
     filled(tmp_path / "mixed.duckdb", [first], rules=without(rule)).close()
     mixed = filled(tmp_path / "mixed.duckdb", [second])
-    assert not reclassifying.reclassify(mixed, rules=RULES).is_current
+    assert not reclassification.reclassify(mixed, rules=RULES).is_current
     assert difference(content(mixed), content(wanted)) == {}
     assert mixed.execute("select distinct rulebook_hash from loads").fetchall() == [(RULES.hash,)]
     mixed.close()

@@ -21,10 +21,14 @@ from rich.cells import cell_len
 from support.results import awkward
 
 import erranalytics as ea
-from erranalytics import cells, diagnostics, errors, render, reports
+from erranalytics import errors
+from erranalytics.cli import diagnostics
 from erranalytics.errors import ErranalyticsError, ReportError, StoreError, UsageError
-from erranalytics.overview import overview_lines
-from erranalytics.reports import Column, Result
+from erranalytics.output import render
+from erranalytics.output.overview import overview_lines
+from erranalytics.reports import runner
+from erranalytics.reports.runner import Column, Result
+from erranalytics.text.display import duration, human_bytes, label, percent, printable
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -133,7 +137,7 @@ def test_nothing_is_cut(text: str, width: int) -> None:
     """Every character of a cell is somewhere in the table, whatever the width."""
     result = Result("one", "One", (Column(name="text", type="varchar"),), pl.DataFrame({"text": [text]}))
     body = "".join(written([result], "table", width=width).splitlines()[1:])
-    assert re.sub(r"\s", "", cells.printable(text)) == re.sub(r"\s", "", body)
+    assert re.sub(r"\s", "", printable(text)) == re.sub(r"\s", "", body)
 
 
 def test_piped_table_is_never_wrapped() -> None:
@@ -158,19 +162,19 @@ def test_unknown_format() -> None:
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (cells.human_bytes(0), "0 B"),
-        (cells.human_bytes(1536), "1.5 KiB"),
-        (cells.human_bytes(4403.49 * 2**20), "4.3 GiB"),
-        (cells.percent(0.0047), "0.47 %"),
-        (cells.percent(0.129), "12.9 %"),
-        (cells.percent(1), "100 %"),
-        (cells.duration(0), "0 ms"),
-        (cells.duration(250), "250 µs"),
-        (cells.duration(5_000_000), "5.0 s"),
-        (cells.duration(185_000_000), "3m 05s"),
-        (cells.duration(7_380_000_000), "2h 03m"),
-        (cells.label("endpoint_request_count"), "endpoint requests"),
-        (cells.label("missing_bytes"), "missing"),
+        (human_bytes(0), "0 B"),
+        (human_bytes(1536), "1.5 KiB"),
+        (human_bytes(4403.49 * 2**20), "4.3 GiB"),
+        (percent(0.0047), "0.47 %"),
+        (percent(0.129), "12.9 %"),
+        (percent(1), "100 %"),
+        (duration(0), "0 ms"),
+        (duration(250), "250 µs"),
+        (duration(5_000_000), "5.0 s"),
+        (duration(185_000_000), "3m 05s"),
+        (duration(7_380_000_000), "2h 03m"),
+        (label("endpoint_request_count"), "endpoint requests"),
+        (label("missing_bytes"), "missing"),
     ],
 )
 def test_units(shown: str, expected: str) -> None:
@@ -278,7 +282,7 @@ def test_overview_of_warnings_alone_shows_them(tmp_path: Path) -> None:
         source.write_text(log, encoding="utf-8")
         ea.ingest([source], db=db)
         connection = ea.connect(db)
-        lines = overview_lines(reports.answer(connection=connection), now=NOW)
+        lines = overview_lines(runner.answer(connection=connection), now=NOW)
         connection.close()
         at = lines.index(first)
         assert lines[at + 1].split()[0] == code
@@ -367,6 +371,6 @@ def test_exit_codes_are_those_of_the_errors() -> None:
 
 def test_import_is_cheap() -> None:
     """Neither module loads a library for drawing or for data."""
-    code = "import sys, erranalytics.render, erranalytics.diagnostics; print(*sys.modules)"
+    code = "import sys, erranalytics.output.render, erranalytics.cli.diagnostics; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"rich", "polars", "duckdb", "pydantic"} & set(loaded)

@@ -27,8 +27,8 @@ from support.stores import (
     table,
 )
 
-from erranalytics import reports
-from erranalytics.render import write
+from erranalytics.output.render import write
+from erranalytics.reports import runner
 
 GROUPS = ("model", "endpoint", "client", "version")
 
@@ -261,7 +261,7 @@ def test_empty_store_has_no_rows(name: str) -> None:
 @pytest.mark.parametrize("name", MINE)
 def test_names_of_any_kind_are_only_text(busy: duckdb.DuckDBPyConnection, name: str) -> None:
     """Quotes, tags and controls in names change no figure, reach no terminal, and filter as they are written."""
-    result = reports.answer([name], connection=busy, now=NOW)
+    result = runner.answer([name], connection=busy, now=NOW)
     out = io.BytesIO()
     write(result, format="table", out=out, width=80, now=NOW)
     assert "\x1b" not in out.getvalue().decode()

@@ -17,7 +17,9 @@ import duckdb
 import pytest
 
 import erranalytics as ea
-from erranalytics import catalogue, reports, store
+from erranalytics import store
+from erranalytics.reports import catalogue
+from erranalytics.reports.runner import ask, run
 
 REPORTS = ("model-loads", "gpu-memory", "crashes-and-restarts", "sessions", "latency", "slow-requests")
 SAMPLES = ("requests-0.24.0.log", "crash-0.24.0.log.gz", "restart-0.24.0.log", "oom-0.24.0.log", "queue-0.24.0.log")
@@ -71,12 +73,12 @@ def samples(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[du
 
 def rows(name: str, connection: duckdb.DuckDBPyConnection, **params: object) -> Rows:
     """The rows of a report."""
-    return reports.run(name, connection=connection, params=params, now=NOW).frame.to_dicts()
+    return run(name, connection=connection, params=params, now=NOW).frame.to_dicts()
 
 
 def base(connection: duckdb.DuckDBPyConnection, sql: str) -> Rows:
     """Rows of a plain query, with their times."""
-    return reports.ask(sql, connection=connection).frame.to_dicts()
+    return ask(sql, connection=connection).frame.to_dicts()
 
 
 def told(log: str, folder: Path, *, name: str = "journal.log", host: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -666,7 +668,7 @@ HOSTILE = "<script>alert(1)</script>'; drop table events; -- \x1b[31m[red]|\n%s{
 @pytest.mark.parametrize("name", REPORTS)
 def test_runs_on_an_empty_store(name: str) -> None:
     """Nothing to tell is an empty table in every form."""
-    result = reports.run(name, connection=store.open_in_memory(), now=NOW)
+    result = run(name, connection=store.open_in_memory(), now=NOW)
     assert result.frame.height == 0
     assert result.frame.columns == [column.name for column in result.columns]
 
@@ -688,7 +690,7 @@ def test_hostile_text_is_only_text(name: str) -> None:
     given = {"host": HOSTILE, "model": HOSTILE, "endpoint": HOSTILE}
     known = catalogue.find(name).params
     params = {key: value for key, value in given.items() if key in known and name != "crashes-and-restarts"}
-    result = reports.run(name, connection=connection, params=params, now=NOW)
+    result = run(name, connection=connection, params=params, now=NOW)
     assert result.frame.height >= 1
     assert HOSTILE in str(result.frame.to_dicts()[0].values()) or repr(HOSTILE)[1:-1] in str(result.frame.to_dicts()[0])
     assert connection.execute("select count(*) from requests").fetchall() == [(1,)]

@@ -25,10 +25,10 @@ from support.stores import (
     table,
 )
 
-from erranalytics import reports
 from erranalytics.errors import UsageError
-from erranalytics.overview import glance
-from erranalytics.render import write
+from erranalytics.output.overview import glance
+from erranalytics.output.render import write
+from erranalytics.reports import runner
 
 # --- what is new ------------------------------------------------------------------------------------------------------
 
@@ -179,12 +179,12 @@ def test_code_that_stopped_keeps_its_row() -> None:
 def test_days_of_odd_zones_hold_their_requests(busy: duckdb.DuckDBPyConnection, zone: str) -> None:
     """Counting by quarters of an hour first moves no request to another day, wherever midnight is."""
     expected = Counter(
-        one["ts_end"].astimezone(reports.ZoneInfo(zone)).date()
+        one["ts_end"].astimezone(runner.ZoneInfo(zone)).date()
         for one in table(busy, "requests")
         if one["is_inference"] and one["surface"] == "ollama"
     )
     found = {
-        row["bucket"].astimezone(reports.ZoneInfo(zone)).date(): row["request_count"]
+        row["bucket"].astimezone(runner.ZoneInfo(zone)).date(): row["request_count"]
         for row in run(busy, "error-trend", tz=zone)
     }
     assert {day: count for day, count in found.items() if count} == dict(expected)
@@ -195,8 +195,8 @@ def test_days_of_odd_zones_hold_their_requests(busy: duckdb.DuckDBPyConnection, 
 
 def sentences(connection: duckdb.DuckDBPyConnection, **params: object) -> str:
     """The glance of the overview."""
-    results = reports.answer(connection=connection, params=params, now=NOW)
-    return "\n".join(glance({one.name: one.frame.to_dicts() for one in results}, now=NOW, zone=reports.ZoneInfo("UTC")))
+    results = runner.answer(connection=connection, params=params, now=NOW)
+    return "\n".join(glance({one.name: one.frame.to_dicts() for one in results}, now=NOW, zone=runner.ZoneInfo("UTC")))
 
 
 def test_overview_says_whether_it_gets_worse() -> None:
@@ -232,8 +232,8 @@ def test_overview_tells_of_streams_and_memory() -> None:
 
 def test_overview_of_real_logs_fits_a_screen(real: duckdb.DuckDBPyConnection) -> None:
     """Forty lines of eighty columns, and its streams are those of streaming-failures."""
-    results = reports.answer(connection=real, now=NOW)
-    folder = reports.answer(["streaming-failures"], connection=real, params={"min_count": 1}, now=NOW)
+    results = runner.answer(connection=real, now=NOW)
+    folder = runner.answer(["streaming-failures"], connection=real, params={"min_count": 1}, now=NOW)
     whole = folder[0].frame.to_dicts()[-1]
     rates = {one["metric"]: one for one in results[2].frame.to_dicts()}
     streams = rates["streams_failed"]

@@ -29,7 +29,10 @@ from support.lab import UNASKED, UNSEEN, clients, rows, servers
 from support.once import Once
 
 import erranalytics as ea
-from erranalytics import catalogue, page, render, reports, rulebook
+from erranalytics.classification import rulebook
+from erranalytics.output import render
+from erranalytics.output.html import page
+from erranalytics.reports import catalogue, runner
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "sample_logs"
@@ -776,7 +779,7 @@ def stores(samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         connection.close()
 
 
-def written(result: reports.Result, form: str, width: int | None = None) -> bytes:
+def written(result: runner.Result, form: str, width: int | None = None) -> bytes:
     """What would be printed, or written to a file."""
     out = io.BytesIO()
     render.write([result], format=form, out=out, width=width, now=datetime(2026, 11, 22, tzinfo=UTC))
@@ -788,7 +791,7 @@ def written(result: reports.Result, form: str, width: int | None = None) -> byte
 def test_a_report_survives_any_store_in_any_form(name: str, stores: Stores) -> None:
     """No character that steers a terminal, nothing a browser would run, no cell that breaks out of its row."""
     for place, connection in stores.items():
-        result = reports.run(name, connection=connection)
+        result = runner.run(name, connection=connection)
         if place == "empty":
             assert result.frame.height <= 5, "an empty store has nothing to show but totals"
         for form in render.FORMATS:
@@ -823,14 +826,14 @@ class Tags(HTMLParser):
 
 def test_harm_reaches_the_reports(stores: Stores) -> None:
     """The test above tests something: the texts are in the rows, and JSON gives them back to the last character."""
-    result = reports.run("incidents", connection=stores["hostile"])
+    result = runner.run("incidents", connection=stores["hostile"])
     shown = json.loads(written(result, "json"))
     assert [row["models"][-1] for row in shown if row["models"]] == [HARM] * sum(bool(row["models"]) for row in shown)
     assert any("alert(1)" in (row["message"] or "") for row in shown)
     assert any(len(row["message"] or "") == 200 for row in shown)
 
 
-def check_form(result: reports.Result, form: str, data: bytes, width: int | None) -> None:
+def check_form(result: runner.Result, form: str, data: bytes, width: int | None) -> None:
     """The bytes of a form hold the rows, and nothing else."""
     height = result.frame.height
     if form == "parquet":

@@ -18,8 +18,8 @@ import sqlglot
 from sqlglot import exp
 from support.stores import NOW, add_requests, empty_store, insert, small_store
 
-from erranalytics import catalogue, reports
 from erranalytics.errors import ReportError, UsageError
+from erranalytics.reports import catalogue, runner
 
 HERE = Path(__file__).resolve().parent
 NAMES = sorted(path.stem for path in (HERE.parent / "queries").glob("*.sql"))
@@ -47,7 +47,7 @@ Rows = Callable[..., list[dict[str, Any]]]
 @pytest.fixture
 def rows(store: duckdb.DuckDBPyConnection) -> Rows:
     """Run a report on the small store and give its rows."""
-    return lambda name, **params: reports.run(name, connection=store, params=params, now=NOW).frame.to_dicts()
+    return lambda name, **params: runner.run(name, connection=store, params=params, now=NOW).frame.to_dicts()
 
 
 # --- the catalogue ----------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_declared_parameters_are_those_of_the_query(name: str) -> None:
 def test_declared_columns_are_those_returned(name: str, bare: duckdb.DuckDBPyConnection) -> None:
     """Names, order and types of the header are those of the result, on a store without rows."""
     report = catalogue.find(name)
-    frame, types = reports.query(report.sql, connection=bare, params=_defaults(report))
+    frame, types = runner.query(report.sql, connection=bare, params=_defaults(report))
     assert frame.columns == [column.name for column in report.header.columns]
     assert types == {column.name: column.type for column in report.header.columns}
 
@@ -91,7 +91,7 @@ def test_order_is_total(name: str, store: duckdb.DuckDBPyConnection) -> None:
     if isinstance(tree, exp.Select):
         keys = {column.name for column in order.find_all(exp.Column)}
         assert keys
-    frame, _ = reports.query(report.sql, connection=store, params=_defaults(report))
+    frame, _ = runner.query(report.sql, connection=store, params=_defaults(report))
     visible = [key for key in frame.columns if key in keys]
     # A key that is not shown (a place, a number) must make the order total by itself.
     assert frame.height == frame.select(visible).unique().height or keys - set(visible)
@@ -113,7 +113,7 @@ def test_runs_with_every_parameter(name: str, store: duckdb.DuckDBPyConnection) 
         "limit": "2",
     }
     known = catalogue.find(name).params
-    result = reports.run(name, connection=store, params={k: v for k, v in given.items() if k in known}, now=NOW)
+    result = runner.run(name, connection=store, params={k: v for k, v in given.items() if k in known}, now=NOW)
     assert result.tz == "Europe/Berlin"
 
 
@@ -169,7 +169,7 @@ def test_bad_parameter_is_refused(
 ) -> None:
     """A wrong name or value says what would be right."""
     with pytest.raises(UsageError) as caught:
-        reports.run("incidents", connection=bare, params=params, now=NOW)
+        runner.run("incidents", connection=bare, params=params, now=NOW)
     assert str(caught.value).startswith(message)
     assert (caught.value.hint or "").startswith(hint or "")
 
@@ -177,13 +177,13 @@ def test_bad_parameter_is_refused(
 def test_bad_choice_and_number_are_refused(bare: duckdb.DuckDBPyConnection) -> None:
     """A parameter with choices names them; a number must be one."""
     with pytest.raises(UsageError, match="bucket is 'dya', did you mean 'day'"):
-        reports.run("error-trend", connection=bare, params={"bucket": "dya"})
+        runner.run("error-trend", connection=bare, params={"bucket": "dya"})
     with pytest.raises(UsageError, match="min_count is 'many', not of type integer"):
-        reports.run("status-codes", connection=bare, params={"min_count": "many"})
+        runner.run("status-codes", connection=bare, params={"min_count": "many"})
 
 
-def _defaults(report: reports.Report) -> dict[str, object]:
-    bound = reports.bind(report, {}, now=NOW)
+def _defaults(report: runner.Report) -> dict[str, object]:
+    bound = runner.bind(report, {}, now=NOW)
     return {name: bound[name] for name in re.findall(r"\$([a-z_]+)", report.sql)}
 
 
@@ -262,7 +262,7 @@ def test_trend_is_worse_when_chance_cannot_explain_it() -> None:
     for day, bad in ((1, 30), (2, 5)):
         add_requests(connection, bad, NOW - timedelta(days=day), status=500)
         add_requests(connection, 100 - bad, NOW - timedelta(days=day))
-    found = reports.run("overview-rates", connection=connection, params={"since": "-36h"}, now=NOW).frame.to_dicts()
+    found = runner.run("overview-rates", connection=connection, params={"since": "-36h"}, now=NOW).frame.to_dicts()
     assert (found[0]["before_rate"], found[0]["rate"], found[0]["trend"]) == (0.05, 0.3, "worse")
 
 
@@ -289,7 +289,7 @@ def test_hours_survive_the_change_of_clocks() -> None:
     insert(connection, "sources", **source, first_ts=first, last_ts=last, byte_count=1, line_count=1, head_digest="a",
            content_digest="a")  # fmt: skip
     params = {"bucket": "hour", "tz": "Europe/Berlin"}
-    hours = reports.run("error-trend", connection=connection, params=params, now=NOW).frame["bucket"]
+    hours = runner.run("error-trend", connection=connection, params=params, now=NOW).frame["bucket"]
     assert (len(hours), hours.n_unique()) == (25, 25)
 
 
@@ -323,7 +323,7 @@ def test_data_quality_tells_of_a_lost_line() -> None:
     """One line that is neither record, duplicate nor reject is said to be missing."""
     connection = small_store()
     connection.execute("delete from rejects where reason = 'binary'")
-    found = reports.run("data-quality", connection=connection).frame["accounted"].to_list()
+    found = runner.run("data-quality", connection=connection).frame["accounted"].to_list()
     assert found == ["no: 1 lines", "no: 1 lines"]
 
 
@@ -349,17 +349,17 @@ def test_unknown_errors_are_told_by_level_or_by_words() -> None:
             insert(connection, "events", **event, event_id=10 * number + at, line_no=at, ts=NOW + timedelta(hours=at),
                    format=form, level=level, message=text, template_id=number,
                    code="RUN036" if number == 9 else None)  # fmt: skip
-    found = reports.run("unknown-errors", connection=connection, params={"min_count": 8}).frame
+    found = runner.run("unknown-errors", connection=connection, params={"min_count": 8}).frame
     assert found["fingerprint"].to_list() == ["f1", "f2", "f4", "f8"]
     assert found.row(0, named=True)["hosts"] == ["gpu01"]
     assert found["share"].to_list() == [0.25] * 4
-    later = reports.run("unknown-errors", connection=connection, params={"since": NOW + timedelta(minutes=1)}).frame
+    later = runner.run("unknown-errors", connection=connection, params={"since": NOW + timedelta(minutes=1)}).frame
     assert later.select("event_count", "share").rows() == [(1, None)] * 4
 
 
 def test_notes_tell_what_could_not_be_seen(store: duckdb.DuckDBPyConnection) -> None:
     """The blind spots a report names in its header come with its result."""
-    notes = reports.run("streaming-failures", connection=store, now=NOW).notes
+    notes = runner.run("streaming-failures", connection=store, now=NOW).notes
     assert notes == (
         "streams logged as 200, which does not prove that they finished: 108",
         "crashes of the server, which may hide requests in flight: 1",
@@ -368,7 +368,7 @@ def test_notes_tell_what_could_not_be_seen(store: duckdb.DuckDBPyConnection) -> 
 
 def test_overview_runs_with_its_parts(store: duckdb.DuckDBPyConnection) -> None:
     """Without a name: the overview, and what it is made of, each with the same parameters."""
-    found = reports.answer(connection=store, params={"since": "-7d", "min_count": 1}, now=NOW)
+    found = runner.answer(connection=store, params={"since": "-7d", "min_count": 1}, now=NOW)
     parts = ["overview-failing", "overview-rates", "overview-trend", "coverage"]
     assert [one.name for one in found] == ["overview", *parts]
     assert found[2].params["min_count"] == 1
@@ -377,7 +377,7 @@ def test_overview_runs_with_its_parts(store: duckdb.DuckDBPyConnection) -> None:
 def test_query_takes_types_polars_does_not_know(bare: duckdb.DuckDBPyConnection) -> None:
     """Intervals and maps come as text, a repeated name gets a number."""
     sql = "select interval '1' day as a, map {'k': 1} as a, timestamptz '2026-11-20 19:00:00+01' as t"
-    frame, types = reports.query(sql, connection=bare)
+    frame, types = runner.query(sql, connection=bare)
     assert frame.row(0) == ("1 day", "{k=1}", datetime(2026, 11, 20, 18, 0, tzinfo=UTC))
     assert types == {"a": "interval", "a_1": "map(varchar, integer)", "t": "timestamptz"}
 
@@ -385,7 +385,7 @@ def test_query_takes_types_polars_does_not_know(bare: duckdb.DuckDBPyConnection)
 def test_bad_sql_is_a_mistake_of_the_user(bare: duckdb.DuckDBPyConnection) -> None:
     """DuckDB's first line, no traceback."""
     with pytest.raises(UsageError, match="the query failed: Catalog Error"):
-        reports.query("select * from evnts", connection=bare)
+        runner.query("select * from evnts", connection=bare)
 
 
 # --- times ------------------------------------------------------------------------------------------------------
@@ -413,11 +413,11 @@ BERLIN = ZoneInfo("Europe/Berlin")
 )
 def test_time_forms(text: str, expected: datetime) -> None:
     """A time without a zone is one of the zone that was asked for."""
-    assert reports.parse_when(text, now=NOW, tz=BERLIN) == expected
+    assert runner.parse_when(text, now=NOW, tz=BERLIN) == expected
 
 
 @pytest.mark.parametrize("text", ["", "7d", "-7x", "-99999999w", "2026-13-01", "tomorrow", "0001-01-01"])
 def test_what_is_no_time(text: str) -> None:
     """Everything else is refused with the forms."""
     with pytest.raises(UsageError, match="is not a time"):
-        reports.parse_when(text, now=NOW, tz=BERLIN)
+        runner.parse_when(text, now=NOW, tz=BERLIN)

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erranalytics import proof, rulebook
-from erranalytics.classifying import candidates, classify
+from erranalytics.classification import proof, rulebook
+from erranalytics.classification.classifier import candidates, classify
+from erranalytics.classification.rulebook import Rulebook
 from erranalytics.errors import RuleError
-from erranalytics.rulebook import Rulebook
 
 BAD = Path(__file__).parent / "bad" / "rules"
 BOOK = rulebook.load()

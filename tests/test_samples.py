@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import erranalytics as ea
-from erranalytics import rulebook
+from erranalytics.classification import rulebook
 
 FOLDER = Path(__file__).resolve().parent.parent / "sample_logs"
 MANIFEST = FOLDER / "MANIFEST.toml"

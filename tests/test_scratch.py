@@ -10,7 +10,10 @@ import pytest
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import rulebook, scratch, sources, store
+from erranalytics import store
+from erranalytics.classification import rulebook
+from erranalytics.ingestion import in_memory
+from erranalytics.sources.files import from_bytes
 
 RULES = rulebook.load()
 OOM = "Error: llama runner process has terminated: cudaMalloc failed: out of memory"
@@ -29,16 +32,16 @@ TEXTS = [
 ]
 
 
-def of_store(text: scratch._Text) -> list[dict[str, Any]]:
+def of_store(text: in_memory.ParsedText) -> list[dict[str, Any]]:
     """What the store says of a text, derived whether that is needed or not."""
-    with scratch._derived(text) as connection:
-        return [row for frame in scratch._told(connection) for row in frame.to_dicts()]
+    with in_memory.derived(text) as connection:
+        return [row for frame in in_memory._told(connection) for row in frame.to_dicts()]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=[f"{number}" for number in range(len(TEXTS))])
 def test_a_text_that_needs_no_store(text: str) -> None:
     """Where at most one record is a problem the store adds nothing."""
-    whole = scratch._Text.of(sources.from_bytes(text.encode()), rules=RULES)
+    whole = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES)
     if whole.problem_count < 2 and not whole.events.is_empty():
         assert whole.told().to_dicts() == of_store(whole)
     assert ea.classify(text) == of_store(whole)
@@ -51,7 +54,7 @@ def test_the_store_of_the_process_forgets_each_text() -> None:
     assert first == again
     assert len({row["incident"] for row in first} - {None}) > 3
     assert [row["code"] for row in other] == ["MEM005", "MEM005"]
-    ((left,),) = scratch._KEPT.connection.execute("select count(*) from events").fetchall()
+    ((left,),) = in_memory._KEPT.connection.execute("select count(*) from events").fetchall()
     assert left == 0
 
 
@@ -84,7 +87,7 @@ def test_stores_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     whole = store.open_in_memory
     monkeypatch.setattr(store, "open_in_memory", lambda: opened.append(1) or whole())
-    monkeypatch.setattr(scratch, "_KEPT", threading.local())
+    monkeypatch.setattr(in_memory, "_KEPT", threading.local())
     for text in TEXTS[:8]:
         ea.classify(text)
         ea.explain(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from erranalytics import sessions
+from erranalytics.parsing import sessions
 
 LISTEN, CONFIG, BUSY = (
     "Listening on 127.0.0.1:11434 (version 0.24.0)",

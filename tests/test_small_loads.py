@@ -12,8 +12,10 @@ from support.content import ledger
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import deriving, intake, loads, store
+from erranalytics import store
+from erranalytics.derivation import steps
 from erranalytics.errors import InputError
+from erranalytics.ingestion import inputs, loads
 
 SERVER = [SAMPLES / "server" / name for name in ("oom-0.24.0.log", "queue-0.24.0.log", "cloud-0.24.0.log")]
 CLIENT = [SAMPLES / "client" / name for name in ("httpx.jsonl", "ollama-python.jsonl")]
@@ -33,13 +35,13 @@ def stored(paths: list[Path], db: Path, *, is_together: bool) -> dict[str, tuple
 def derived(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     """The loads of each derivation."""
     found: list[range] = []
-    derive = deriving.derive
+    derive = steps.derive
 
     def watched(connection: duckdb.DuckDBPyConnection, *, loads: range, **others: object) -> None:
         found.append(loads)
         derive(connection, loads=loads, **others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(deriving, "derive", watched)
+    monkeypatch.setattr(loads, "derive", watched)
     return found
 
 
@@ -110,13 +112,13 @@ def test_a_group_ends_by_count_and_by_bytes(
 ) -> None:
     """So little is lost when the program is killed; each source is named with its result, in order."""
     names = small_files(tmp_path, 7)
-    monkeypatch.setattr(intake, "TOGETHER_COUNT", 3)
+    monkeypatch.setattr(inputs, "TOGETHER_COUNT", 3)
     done = ea.ingest(names, db=tmp_path / "t.duckdb")
     assert [len(one) for one in derived] == [3, 3, 1]
     assert [one.uri for one in done.results] == names
     assert {(one.status, one.line_count) for one in done.results} == {("new", 2)}
     derived.clear()
-    monkeypatch.setattr(intake, "TOGETHER_BYTES", 200)
+    monkeypatch.setattr(inputs, "TOGETHER_BYTES", 200)
     ea.ingest(names, db=tmp_path / "bytes.duckdb")
     assert [len(one) for one in derived] == [2, 2, 2, 1]
 

@@ -1,4 +1,4 @@
-"""What a command loads before it does anything, and the forms that spare it the data files (``prepared``)."""
+"""What a command loads before it does anything, and the forms that spare it the data files (``datafiles``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from erranalytics import catalogue, datafiles, lineformats, mappings, prepared, rulebook
+from erranalytics import datafiles
+from erranalytics.calls import mapping
+from erranalytics.classification import rulebook
+from erranalytics.parsing import lineformats
+from erranalytics.reports import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "sample_logs" / "server" / "oom-0.24.0.log"
@@ -90,7 +94,7 @@ def test_a_command_loads_what_it_uses(command: list[str], allowed: set[str], db:
     block = "".join(LOG.read_text(encoding="utf-8").splitlines(keepends=True)[-60:])
     words = [{"DB": str(db), "LOG": str(LOG), "BLOCK": block}.get(word, word) for word in command]
     code = (
-        "import json, sys; from pathlib import Path; from erranalytics.cli import main\n"
+        "import json, sys; from pathlib import Path; from erranalytics.cli.main import main\n"
         "try:\n    main(json.loads(sys.argv[2]))\nexcept SystemExit:\n    pass\n"
         "Path(sys.argv[1]).write_text(' '.join({name.split('.')[0] for name in sys.modules}))"
     )
@@ -107,8 +111,8 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of its own with two data files; its form."""
     (tmp_path / "a.toml").write_text("x = 1\n")
     (tmp_path / "b.toml").write_text("y = 2\n")
-    monkeypatch.setattr(prepared, "PACKAGE", str(tmp_path))
-    monkeypatch.setattr(prepared, "FOLDER", tmp_path / "prepared")
+    monkeypatch.setattr(datafiles, "PACKAGE", tmp_path)
+    monkeypatch.setattr(datafiles, "FOLDER", tmp_path / "prepared")
     return tmp_path / "prepared" / "two.json"
 
 
@@ -118,9 +122,9 @@ def ask(form: Path) -> tuple[Any, int]:
 
     def reader() -> dict[str, Any]:
         read.append(1)
-        return {name: (form.parent.parent / name).read_text() for name in prepared.listed(".")}
+        return {name: (form.parent.parent / name).read_text() for name in datafiles.listed(".")}
 
-    found = prepared.values("two", prepared.listed("."), reader)
+    found = datafiles.prepared("two", datafiles.listed("."), reader)
     return found, len(read)
 
 
@@ -198,7 +202,7 @@ def test_forms_give_what_the_files_give() -> None:
     assert [rule.groups for rule in rulebook.load().rules] == [rule.groups for rule in rulebook.read().rules]
     assert lineformats.load().formats == lineformats.read().formats
     assert lineformats.load().hash == lineformats.read().hash
-    assert mappings.load() == mappings.read()
+    assert mapping.load() == mapping.read()
     assert catalogue.catalogue() == catalogue.catalogue(catalogue.folder())
     for name, values in datafiles.tables().items():
         assert datafiles.table(name) == values
@@ -215,7 +219,7 @@ def test_untested_files_give_the_same() -> None:
         ("mappings", datafiles.mapping_files(), datafiles.mappings),
     )
     for name, files, untested in (*tables, *others):
-        assert prepared.values(name, files, untested) == json.loads(json.dumps(untested())), name
+        assert datafiles.prepared(name, files, untested) == json.loads(json.dumps(untested())), name
 
 
 def test_forms_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,29 +233,29 @@ def test_forms_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rulebook._shipped.__wrapped__() == book
     assert len(catalogue.catalogue.__wrapped__()) == count
     assert lineformats.load.__wrapped__().hash == lineformats.load().hash
-    assert mappings.load.__wrapped__() == mappings.load()
+    assert mapping.load.__wrapped__() == mapping.load()
     assert datafiles.table.__wrapped__("settings") == datafiles.table("settings")
 
 
 def test_the_proof_reads_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """``rules check`` believes no form."""
-    monkeypatch.setattr(prepared, "values", lambda *_: pytest.fail("a form is used"))
+    monkeypatch.setattr(datafiles, "prepared", lambda *_: pytest.fail("a form is used"))
     assert len(rulebook.read().rules) > 400
     assert len(lineformats.read().formats) > 70
-    assert len(mappings.read()) > 3
+    assert len(mapping.read()) > 3
 
 
 def test_the_code_that_reads_is_part_of_the_state() -> None:
     """A form of another version of the program is none."""
     for files, code in (
-        (datafiles.rule_files(), {"rulebook.py", "rulefiles.py"}),
-        (datafiles.format_files(), {"formatfiles.py", "lineformats.py"}),
-        (datafiles.mapping_files(), {"formatfiles.py", "schema.py"}),
-        (catalogue.form_files(), {"catalogue.py", "reportfiles.py"}),
+        (datafiles.rule_files(), {"classification/rulebook.py", "classification/rule_files.py"}),
+        (datafiles.format_files(), {"parsing/format_files.py", "parsing/lineformats.py"}),
+        (datafiles.mapping_files(), {"parsing/format_files.py", "schema.py"}),
+        (catalogue.form_files(), {"reports/catalogue.py", "reports/header.py"}),
         (datafiles.table_files(), set()),
     ):
-        assert {"prepared.py"} | code <= set(files)
-        assert all((Path(prepared.PACKAGE) / name).is_file() for name in files)
+        assert {"datafiles.py"} | code <= set(files)
+        assert all((datafiles.PACKAGE / name).is_file() for name in files)
 
 
 def test_rules_are_loaded_once() -> None:
@@ -274,11 +278,11 @@ def test_a_changed_rule_of_a_user_is_seen(tmp_path: Path) -> None:
 
 def test_an_edit_of_a_checkout_is_seen_by_the_next_command(tmp_path: Path) -> None:
     """Taxonomy and rules as they are now, though there were forms of what they were."""
-    ignored = shutil.ignore_patterns("__pycache__", "prepared")
+    ignored = shutil.ignore_patterns("__pycache__", "__prepared__")
     shutil.copytree(ROOT / "erranalytics", tmp_path / "erranalytics", ignore=ignored)
     told = python("-m", "erranalytics", "explain", "MEM014", cwd=tmp_path)
-    form = tmp_path / "erranalytics" / "data" / "prepared" / "rulebook.json"
-    taxonomy = tmp_path / "erranalytics" / "data" / "taxonomy.csv"
+    form = tmp_path / "erranalytics" / "__prepared__" / "rulebook.json"
+    taxonomy = tmp_path / "erranalytics" / "classification" / "taxonomy.csv"
     title = told.splitlines()[1]
     assert form.is_file()
     taxonomy.write_text(taxonomy.read_text("utf-8").replace(title, title.upper()), "utf-8")

@@ -11,8 +11,9 @@ import pytest
 from support.content import ledger
 
 import erranalytics as ea
-from erranalytics import prepared, reports, store
+from erranalytics import datafiles, store
 from erranalytics.errors import StoreError
+from erranalytics.reports import runner
 
 
 def test_new_store_has_every_migration(tmp_path: Path) -> None:
@@ -168,16 +169,18 @@ def test_a_baseline_is_kept_where_it_can_be(tmp_path: Path, monkeypatch: pytest.
         path.write_text("x")
 
     first, second = tmp_path / "first", tmp_path / "second"
-    monkeypatch.setattr(prepared, "_folders", lambda: iter((first, second)))
-    assert prepared.file("s", "1", "db", make) == prepared.file("s", "1", "db", make) == first / "s-1.db"
+    monkeypatch.setattr(datafiles, "_folders", lambda: iter((first, second)))
+    assert (
+        datafiles.cached_file("s", "1", "db", make) == datafiles.cached_file("s", "1", "db", make) == first / "s-1.db"
+    )
     assert len(made) == 1
-    assert prepared.file("s", "2", "db", make) == first / "s-2.db"
+    assert datafiles.cached_file("s", "2", "db", make) == first / "s-2.db"
     assert [path.name for path in first.iterdir()] == ["s-2.db"]
-    monkeypatch.setattr(prepared, "_folders", lambda: iter((tmp_path / "file" / "x", second)))
+    monkeypatch.setattr(datafiles, "_folders", lambda: iter((tmp_path / "file" / "x", second)))
     (tmp_path / "file").write_text("not a folder")
-    assert prepared.file("s", "2", "db", make) == second / "s-2.db"
-    monkeypatch.setattr(prepared, "_folders", lambda: iter((tmp_path / "file" / "x",)))
-    assert prepared.file("s", "2", "db", make) is None
+    assert datafiles.cached_file("s", "2", "db", make) == second / "s-2.db"
+    monkeypatch.setattr(datafiles, "_folders", lambda: iter((tmp_path / "file" / "x",)))
+    assert datafiles.cached_file("s", "2", "db", make) is None
 
 
 # --- migrations -------------------------------------------------------------------------------------------------------
@@ -257,7 +260,7 @@ def test_an_earlier_store_goes_on(old: tuple[Path, Path]) -> None:
     assert ledger(connection) == []
     assert connection.execute("select sum(line_count) from events").fetchall() == [(CAPTURE.count(b"\n"),)]
     for name in sorted(path.stem for path in (ROOT / "queries").glob("*.sql")):
-        reports.run(name, connection=connection)
+        runner.run(name, connection=connection)
     connection.close()
 
 

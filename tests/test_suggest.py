@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import erranalytics as ea
-from erranalytics import proof, rulebook, suggesting
-from erranalytics.cells import printable
-from erranalytics.classifying import classify
+from erranalytics.classification import proof, rulebook
+from erranalytics.classification.classifier import classify
+from erranalytics.classification.innermost import unwrap
+from erranalytics.classification.rulebook import REMEDY_WORDS, Rulebook
 from erranalytics.errors import UsageError
-from erranalytics.rulebook import REMEDY_WORDS, Rulebook
-from erranalytics.suggesting import TO_FILL, suggest
-from erranalytics.unwrap import unwrap
+from erranalytics.explanation import suggestion
+from erranalytics.explanation.suggestion import TO_FILL, suggest
+from erranalytics.text.display import printable
 
 BOOK = rulebook.load()
 UNKNOWN = [
@@ -35,7 +36,7 @@ UNKNOWN = [
 ]  # fmt: skip
 
 
-def filled(draft: suggesting.Suggestion) -> str:
+def filled(draft: suggestion.Suggestion) -> str:
     """The file after a person has named the cause and the source."""
     # What a terminal is spared must not change the file.
     text = "".join(f"{printable(line)}\n" for line in draft.lines())
@@ -44,7 +45,7 @@ def filled(draft: suggesting.Suggestion) -> str:
     )
 
 
-def draft_of(text: str) -> suggesting.Suggestion | None:
+def draft_of(text: str) -> suggestion.Suggestion | None:
     """A draft that parses, matches its example and waits for a literal in it; None for a text that is known."""
     draft = suggest(text, book=BOOK)
     if draft.known:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erranalytics import layers, schema, wrappers
-from erranalytics.wrappers import LOST_MESSAGE, WrapState
+from erranalytics import schema
+from erranalytics.wrappers import forms, unwrapping
+from erranalytics.wrappers.unwrapping import LOST_MESSAGE, WrapState
 
 SLOG = "time=2026-01-01T00:00:00.000Z level=INFO source=a.go:1 msg=hello"
 GIN = '[GIN] 2026/01/01 - 00:00:01 | 200 |   1.5ms |       127.0.0.1 | POST     "/api/chat"'
 SHORT = "Mar 01 08:00:00 gpu01 ollama[42]: "
-SAMPLES = {layer.name: layer.sample for layer in layers.LAYERS}
+SAMPLES = {layer.name: layer.sample for layer in forms.LAYERS}
 
 
 def as_lines(text: str) -> pl.DataFrame:
@@ -26,11 +27,11 @@ def as_lines(text: str) -> pl.DataFrame:
 
 def unwrap(text: str, *, wrapper: str | None = None, cuts: tuple[int, ...] = ()) -> pl.DataFrame:
     """BODIES of a text, given at once or cut behind some lines."""
-    lines, state = as_lines(text), WrapState(wrapper or wrappers.detect(text))
+    lines, state = as_lines(text), WrapState(wrapper or unwrapping.detect(text))
     parts, start = [], 0
     for end in (*cuts, lines.height):
         is_last = end == lines.height
-        part, state = wrappers.unwrap(lines.slice(start, end - start), state, is_last=is_last)
+        part, state = unwrapping.unwrap(lines.slice(start, end - start), state, is_last=is_last)
         state = WrapState.from_json(json.loads(json.dumps(state.as_json()))) if state.pending is None else state
         parts.append(part)
         start = end
@@ -51,7 +52,7 @@ def bodies_of(text: str, *, wrapper: str | None = None) -> list[str]:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_form_is_told_by_its_sample(name: str) -> None:
     """The sample of the documentation is detected as its form."""
-    assert wrappers.detect(SAMPLES[name]) == name
+    assert unwrapping.detect(SAMPLES[name]) == name
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -59,26 +60,26 @@ def test_every_form_gives_the_line_back(name: str) -> None:
     """What Ollama wrote is whole, and the stamp is of the kind that the form declares."""
     bodies = unwrap(SAMPLES[name])
     assert bodies["body"][0] == "time=2026-03-01T11:04:05.416Z level=INFO source=routes.go:1238 msg=ready"
-    declared = layers.BY_NAME[name].clock
+    declared = forms.BY_NAME[name].clock
     assert bodies["clock"][0] in {declared, (declared or "").replace("naive", "rfc3339")} - {""}
 
 
 def test_clocks_are_those_of_the_forms() -> None:
     """Every kind of stamp has a form."""
-    assert {layer.clock for layer in layers.LAYERS if layer.clock} | {"stamp rfc3339"} == set(wrappers.CLOCKS)
+    assert {layer.clock for layer in forms.LAYERS if layer.clock} | {"stamp rfc3339"} == set(unwrapping.CLOCKS)
 
 
 def test_what_is_plain() -> None:
     """Ollama's own lines carry nothing."""
     lines = [SLOG, GIN, "2024/08/16 07:56:25 routes.go:1125: INFO server config", "llama_kv_cache: size = 1 MiB", ""]
-    assert wrappers.detect("\n".join(lines)) == "plain"
+    assert unwrapping.detect("\n".join(lines)) == "plain"
     assert bodies_of("\n".join(lines)) == lines
 
 
 def test_evidence_counts_lines() -> None:
     """How many lines carry which layers, of how many."""
     text = "\n".join([*[SHORT + SLOG] * 3, f"{SHORT}ollama-1  | {SLOG}", "-- No entries --", ""])
-    assert wrappers.evidence(text) == [("journald-short", 3, 5), ("journald-short+compose", 1, 5), ("plain", 1, 5)]
+    assert unwrapping.evidence(text) == [("journald-short", 3, 5), ("journald-short+compose", 1, 5), ("plain", 1, 5)]
 
 
 # --- journalctl as text --------------------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ STACKS = [
 @pytest.mark.parametrize(("line", "wrapper", "clock"), STACKS)
 def test_layers_are_taken_off_one_after_the_other(line: str, wrapper: str, clock: str) -> None:
     """The stamp nearest to the line counts, unless it has no zone and one outside has."""
-    assert wrappers.detect(line) == wrapper
+    assert unwrapping.detect(line) == wrapper
     assert unwrap(line).select("clock", "body").row(0) == (clock, SLOG)
 
 
@@ -404,6 +405,6 @@ def test_nothing_is_pending_at_the_end() -> None:
         '{\n\t"__REALTIME_TIMESTAMP" : "1"',
         "2026-03-01T11:04:05.1Z stderr P one ",
     ):
-        _, state = wrappers.unwrap(as_lines(text), WrapState("plain"), is_last=True)
+        _, state = unwrapping.unwrap(as_lines(text), WrapState("plain"), is_last=True)
         assert state.pending is None
         assert unwrap(text)["body"].len() > 0

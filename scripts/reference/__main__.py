@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from erranalytics import diagnostics
-from erranalytics.diagnostics import ExitCode
+from erranalytics.cli import diagnostics
+from erranalytics.cli.diagnostics import ExitCode
 from erranalytics.errors import ErranalyticsError
 from scripts.reference.generate import main
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from erranalytics.callrecords import OUTCOMES, STATUS_SOURCES, CallRecord, read
+from erranalytics.calls.record import OUTCOMES, STATUS_SOURCES, CallRecord, read
 from scripts.reference.markdown import GENERATED, code, fence, page, table
 
 EXAMPLES = Path(__file__).resolve().parent / "call-examples.jsonl"

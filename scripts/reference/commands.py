@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from erranalytics import cli
-from erranalytics.diagnostics import ExitCode
+from erranalytics.cli import main as cli
+from erranalytics.cli.diagnostics import ExitCode
 from scripts.reference.markdown import GENERATED, code, fence, page, table
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from erranalytics import layers, lineformats
-from erranalytics.layers import Layer
-from erranalytics.lineformats import LineFormat
+from erranalytics.parsing import lineformats
+from erranalytics.parsing.lineformats import LineFormat
+from erranalytics.wrappers import forms
+from erranalytics.wrappers.forms import Layer
 from scripts.reference.markdown import GENERATED, code, escape, fence, first_line, page, table
 
 HEAD = """erranalytics looks at the first lines of an input to find out what it is; the name of the file does not
@@ -32,7 +33,7 @@ def pages() -> dict[str, str]:
                 HEAD,
                 "## Wrappers around the lines",
                 WRAPPERS_HEAD,
-                *(part for layer in layers.LAYERS for part in _wrapper(layer)),
+                *(part for layer in forms.LAYERS for part in _wrapper(layer)),
                 "## Lines",
                 LINES_HEAD.format(formats=len(book.formats)),
                 table(("format", "what it is", "written by"), rows),

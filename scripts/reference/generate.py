@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from erranalytics import diagnostics
-from erranalytics.diagnostics import ExitCode
+from erranalytics.cli import diagnostics
+from erranalytics.cli.diagnostics import ExitCode
 from erranalytics.errors import UsageError
 from scripts.reference import calls, commands, formats, reports, rules, store
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from erranalytics import catalogue, render
-from erranalytics.catalogue import Column, Param, Report
+from erranalytics.output import render
+from erranalytics.reports import catalogue
+from erranalytics.reports.catalogue import Column, Param, Report
 from scripts.reference.markdown import GENERATED, code, page, table
 
 HEAD = """`erranalytics report NAME` answers one question from the store; without a name it prints the overview. The SQL

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from erranalytics import rulebook
-from erranalytics.rulebook import Cause, Rule, Rulebook
+from erranalytics.classification import rulebook
+from erranalytics.classification.rulebook import Cause, Rule, Rulebook
 from scripts.reference.markdown import GENERATED, code, escape, first_line, page, table
 
 HEAD = """erranalytics knows {causes} causes and recognises them with {rules} rules. Each category of causes has a page.

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from erranalytics import blocks, framing, lineformats, wrappers
+from erranalytics.parsing import framing, lineformats
+from erranalytics.sources.lines import to_lines
+from erranalytics.wrappers import unwrapping
 
 CLIENTS = Path(__file__).resolve().parents[1] / "data" / "clients"
 BOOK = lineformats.load()
@@ -17,8 +19,8 @@ EVENTS = """select e.line_no, e.line_count, e.format, e.message, e.attrs, e.comp
 
 def unwrapped(text: str) -> pl.DataFrame:
     """The lines of a text as BODIES."""
-    state = wrappers.WrapState(wrappers.detect(text))
-    return wrappers.unwrap(blocks.to_lines(text.encode()), state, is_last=True)[0]
+    state = unwrapping.WrapState(unwrapping.detect(text))
+    return unwrapping.unwrap(to_lines(text.encode()), state, is_last=True)[0]
 
 
 def formats_of(text: str) -> list[str]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from erranalytics import api, render, reports
+from erranalytics import api
+from erranalytics.output import render
+from erranalytics.reports import runner
 from support.stores import NOW, add_requests, small_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +83,7 @@ class Reader(HTMLParser):
 
 def drawn(names: list[str], connection: duckdb.DuckDBPyConnection, **params: object) -> str:
     """The page of some reports, as the command line makes it."""
-    results = reports.for_page(names, connection=connection, params=params, now=NOW)
+    results = runner.for_page(names, connection=connection, params=params, now=NOW)
     out = io.BytesIO()
     render.write(results, format="html", out=out)
     return out.getvalue().decode()

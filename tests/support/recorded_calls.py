@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from erranalytics import callrecords
+from erranalytics.calls import record
 from support.wire.server import WireServer
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:
     """The records of a file that need not be there yet; every one of them fits the model."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    assert [callrecords.read(line).to_json() for line in lines]
+    assert [record.read(line).to_json() for line in lines]
     return [json.loads(line) for line in lines]
 
 

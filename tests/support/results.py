@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 
-from erranalytics import reports
-from erranalytics.reports import Column, Result
+from erranalytics.reports import runner
+from erranalytics.reports.runner import Column, Result
 
 AWKWARD = """
 select * from (values
@@ -29,6 +29,6 @@ order by n
 def awkward(*, tz: str = "UTC") -> Result:
     """One result that holds every awkward type and text."""
     units: dict[str, Any] = {"size_bytes": "bytes", "took_us": "us", "share": "share"}
-    frame, types = reports.query(AWKWARD, connection=duckdb.connect())
+    frame, types = runner.query(AWKWARD, connection=duckdb.connect())
     columns = tuple(Column(name=name, type=kind, unit=units.get(name)) for name, kind in types.items())
     return Result("awkward", "Awkward [things]", columns, frame, ("a note with [markup] and \x1b[31m",), tz)

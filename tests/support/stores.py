@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from erranalytics import reports, store
+from erranalytics import store
+from erranalytics.reports import runner
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_logs"
@@ -188,12 +189,12 @@ def small_store() -> duckdb.DuckDBPyConnection:
 
 def run(connection: duckdb.DuckDBPyConnection, name: str, **params: object) -> Rows:
     """Rows of a report."""
-    return reports.run(name, connection=connection, params=params, now=NOW).frame.to_dicts()
+    return runner.run(name, connection=connection, params=params, now=NOW).frame.to_dicts()
 
 
 def table(connection: duckdb.DuckDBPyConnection, name: str) -> Rows:
     """All rows of a table or view."""
-    return reports.query(f"select * from {name}", connection=connection)[0].to_dicts()
+    return runner.query(f"select * from {name}", connection=connection)[0].to_dicts()
 
 
 def lines_of(*names: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Records of clients → CALLS: what a program saw of its calls."""

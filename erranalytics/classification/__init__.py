@@ -1,0 +1,1 @@
+"""EVENTS → VERDICTS: which cause a text names, with its remedy."""

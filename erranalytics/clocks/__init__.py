@@ -1,0 +1,1 @@
+"""Stamps of records and wrappers → moments in UTC."""

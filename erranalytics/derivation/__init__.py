@@ -1,0 +1,1 @@
+"""What needs neighbours in time, by SQL inside the store: sessions, model loads, incidents, outcomes, links."""

@@ -1,0 +1,1 @@
+"""From an input to rows in the store: each record exactly once."""

@@ -1,0 +1,167 @@
+"""Some text judged without a store: what stands alone at once, what needs its neighbours in a store in memory.
+
+A block in which no two records are problems has no failure that echoes: its verdicts are its answer. Others are derived
+in a store that the process keeps, in a transaction that is taken back; what is large has a store of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from erranalytics.calls import extraction
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.classification.verdicts import judge
+from erranalytics.clocks import zones
+from erranalytics.ingestion import pipeline
+from erranalytics.ingestion.pipeline import Batch, State
+from erranalytics.parsing import lineformats
+from erranalytics.sources.files import Source
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from erranalytics.ingestion.loads import Options
+
+_VERDICTS = """
+select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
+       e.message,
+       coalesce(v.severity in ('warning', 'error', 'critical'), false) as is_error,
+       e.code, e.cause, c.category, v.severity, v.http_status, v.confidence, v.rule, v.fingerprint,
+       dense_rank() over (order by e.incident_id nulls last) as incident_rank, e.incident_id is null as is_alone
+from events as e
+inner join verdicts as v using (event_id)
+left join causes as c on c.code = e.code
+order by e.event_id
+"""
+
+
+_KEPT = threading.local()
+
+
+def verdicts(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[pl.DataFrame]:
+    """Frames with the fields ``classify`` writes, in input order."""
+    text = ParsedText.of(source, rules=rules, wrapper=wrapper) if pipeline.is_small(source) else None
+    if text is None:
+        with stored_alone(source, rules=rules, wrapper=wrapper) as connection:
+            yield from _told(connection)
+    elif text.problem_count > 1:
+        with derived(text) as connection:
+            found = list(_told(connection))
+        yield from found
+    elif not text.events.is_empty():
+        yield text.told()
+
+
+@dataclass(frozen=True)
+class ParsedText:
+    """A small source, parsed into ``batches`` and judged: its ``events`` with their verdicts."""
+
+    source: Source
+    first: State
+    batches: tuple[Batch, ...]
+    events: pl.DataFrame
+    rules: Rulebook
+
+    @classmethod
+    def of(cls, source: Source, *, rules: Rulebook, wrapper: str | None = None) -> ParsedText:
+        """Parse and judge a source."""
+        first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
+        batches = tuple(pipeline.parsed(source, state=first, start=0, formats=lineformats.load(), is_small=True))
+        events = pl.concat([batch.events for batch in batches])
+        judged = extraction.tell(judge(events, rules=rules), rules=rules).events
+        return cls(source, first, batches, judged, rules)
+
+    @property
+    def problem_count(self) -> int:
+        """How many of the events are problems."""
+        return sum(severity in extraction.PROBLEMS for severity in self.events["severity"])
+
+    def told(self) -> pl.DataFrame:
+        """The fields ``classify`` writes, where at most one event is a problem."""
+        categories = {cause.code: cause.category for cause in self.rules.causes.values()}
+        is_error = pl.col("severity").is_in(extraction.PROBLEMS).fill_null(value=False)
+        return self.events.select(
+            *("line_no", "line_count", pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%S.%6fZ")),
+            *("ts_source", "format", "level", "message"),
+            is_error.alias("is_error"),
+            *("code", "cause"),
+            pl.col("code").replace_strict(categories, default=None, return_dtype=pl.String).alias("category"),
+            *("severity", pl.col("status").alias("http_status"), "confidence", "rule", "fingerprint"),
+            pl.when(is_error).then(1).alias("incident"),
+        )
+
+
+def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
+    from erranalytics import store
+
+    for frame in store.stream(connection, _VERDICTS):
+        incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
+        yield frame.with_columns(incident).drop("incident_rank", "is_alone")
+
+
+@contextmanager
+def derived(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The store of this thread with the text and its incidents, until it is taken back."""
+    from erranalytics.derivation.steps import OF_INCIDENTS, OF_RUNS, derive
+    from erranalytics.ingestion.appender import Appender, Totals
+    from erranalytics.ingestion.resume import next_begin, write_sources
+    from erranalytics.ingestion.rulebook_rows import write_catalogue
+
+    connection = getattr(_KEPT, "connection", None)
+    if connection is None:
+        connection = _KEPT.connection = _opened()
+        write_catalogue(connection, text.rules)
+    connection.begin()
+    try:
+        begin, options = next_begin(connection, text.first), _options(connection, rules=text.rules)
+        appender = Appender(connection, options, event_id=begin.event)
+        appender.append([(begin, Totals(), batch) for batch in text.batches])
+        write_sources(connection, [(text.source, text.batches[-1], begin)], options)
+        steps = (*OF_RUNS, *OF_INCIDENTS) if with_runs else OF_INCIDENTS
+        derive(connection, loads=range(begin.load_id, begin.load_id + 1), steps=steps)
+        yield connection
+    finally:
+        connection.rollback()
+
+
+@contextmanager
+def stored_alone(source: Source, *, rules: Rulebook, wrapper: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A store that holds the source and is gone afterwards."""
+    from erranalytics.ingestion import loads
+
+    connection = _opened()
+    try:
+        loads.load(connection, source, _options(connection, rules=rules, wrapper=wrapper))
+        yield connection
+    finally:
+        connection.close()
+
+
+def _opened() -> duckdb.DuckDBPyConnection:
+    """A store in memory, with the table ``verdicts`` for what is found of every event."""
+    from erranalytics import store
+
+    connection = store.open_in_memory()
+    connection.execute(
+        """create table verdicts (event_id bigint, severity varchar, http_status smallint,
+               confidence varchar, rule varchar, fingerprint varchar)"""
+    )
+    return connection
+
+
+def _options(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, wrapper: str | None = None) -> Options:
+    from erranalytics import store
+    from erranalytics.ingestion import loads
+
+    def keep(events: pl.DataFrame) -> None:
+        names = ("event_id", "severity", "confidence", "rule", "fingerprint")
+        store.append(connection, "verdicts", events.select(*names, http_status="status"))
+
+    zone = zones.local(None)
+    return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep)

@@ -1,0 +1,249 @@
+"""The composition: blocks → LINES → RECORDS → EVENTS → verdicts, in batches with carry-over.
+
+Stages are functions from frame to frame; what one batch must tell the next stands in ``State`` and goes
+through every call. Reading runs ahead in a thread of its own, parsing in another, so two cores are busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from erranalytics import redaction, schema
+from erranalytics.calls import extraction
+from erranalytics.classification.classifier import Memo
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.classification.verdicts import judge
+from erranalytics.clocks.clock import Clock, first_clock
+from erranalytics.ingestion.prefetch import ahead
+from erranalytics.parsing import framing, sessions
+from erranalytics.parsing.events import parse
+from erranalytics.parsing.lineformats import FormatBook
+from erranalytics.parsing.sessions import SessionState
+from erranalytics.sources import compression
+from erranalytics.sources.digest import Digest
+from erranalytics.sources.files import SAMPLE_BYTES, Source
+from erranalytics.sources.lines import BLOCK_BYTES, Block, read_blocks
+from erranalytics.wrappers import unwrapping
+from erranalytics.wrappers.unwrapping import WrapState
+
+if TYPE_CHECKING:
+    import hashlib
+
+SMALL_BYTES = 1 << 20
+GUESSES = ("certain", "likely", "guess")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the next batch needs of the ones before.
+
+    ``line_no`` is the next line of the source, ``open_byte`` where its ``open_line`` begins.
+    """
+
+    wrapping: WrapState
+    clock: Clock
+    line_no: int = 1
+    open_byte: int = 0
+    session: SessionState = field(default_factory=SessionState)
+    rest: pl.DataFrame | None = None
+
+    @property
+    def open_line(self) -> int:
+        """The first line of what is not complete yet; ``line_no`` when nothing is open."""
+        waiting = (self.rest, self.wrapping.pending)
+        return min((int(one["line_no"][0]) for one in waiting if one is not None and one.height), default=self.line_no)
+
+    def as_json(self) -> dict[str, Any]:
+        """What a grown source needs to go on from its ``open_line``."""
+        return {
+            "wrapping": self.wrapping.as_json(),
+            "clock": self.clock.as_json(),
+            "line_no": self.open_line,
+            "has_config": self.session.has_config,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> State:
+        """The state from ``as_json``; what was open is to be read again."""
+        session = SessionState(fallback=-1, has_config=values["has_config"])
+        wrapping, clock = WrapState.from_json(values["wrapping"]), Clock.from_json(values["clock"])
+        return cls(wrapping, clock, line_no=values["line_no"], session=session)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """EVENTS with VERDICTS and ``session``; rejects; where the input stood before it and stands after it.
+
+    ``calls`` are the records of calls among the events, see ``recorded``.
+
+    ``resume``, given with the last batch of a source of several blocks, is the state before the record that more
+    bytes may still change.
+    """
+
+    events: pl.DataFrame
+    rejects: pl.DataFrame
+    block: Block
+    state: State
+    before: State
+    resume: State | None = None
+    calls: pl.DataFrame = field(default_factory=lambda: schema.empty(extraction.SCHEMA))
+
+
+def first_state(source: Source, *, default_tz: str, wrapper: str | None = None, year: int | None = None) -> State:
+    """The state before the first line: wrapper and clock from a sample of the source."""
+    sample = source.text_sample()
+    found = wrapper or unwrapping.detect(sample)
+    clock = first_clock(sample, mtime=source.mtime, default_tz=default_tz, year=year)
+    return State(WrapState(found), clock)
+
+
+def is_small(source: Source, block_bytes: int = BLOCK_BYTES) -> bool:
+    """Whether a source fits one block with room to spare, and is not worth a thread; what is packed fits its sample."""
+    if source.compression != compression.NONE:
+        return len(source.sample) < SAMPLE_BYTES
+    return source.byte_size <= min(SMALL_BYTES, block_bytes - 1)
+
+
+def run(
+    source: Source,
+    *,
+    state: State,
+    start: int,
+    formats: FormatBook,
+    rules: Rulebook,
+    memo: Memo,
+    block_bytes: int = BLOCK_BYTES,
+    seen: tuple[int, Digest | hashlib._Hash] | None = None,
+) -> Iterator[Batch]:
+    """The batches of a source from byte ``start``, in order."""
+    for batch in parsed(source, state=state, start=start, formats=formats, block_bytes=block_bytes, seen=seen):
+        told = extraction.tell(judge(batch.events, rules=rules, memo=memo), rules=rules)
+        yield replace(batch, events=told.events, calls=told.calls, rejects=pl.concat([batch.rejects, told.rejects]))
+
+
+def parsed(
+    source: Source,
+    *,
+    state: State,
+    start: int,
+    formats: FormatBook,
+    block_bytes: int = BLOCK_BYTES,
+    seen: tuple[int, Digest | hashlib._Hash] | None = None,
+    is_small: bool = False,
+) -> Iterator[Batch]:
+    """The batches of a source from byte ``start``, in order, not judged yet: without verdicts and calls.
+
+    Unwrapping and parsing have a thread each; judging, which needs no state, is left to the one of the caller. Of a
+    source that ``is_small`` everything is done in that one.
+    """
+    read = read_blocks(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
+    is_whole = start == 0 and state.line_no == 1 and state.rest is None
+    unwrapped = _unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole)
+    if is_small:
+        return _parsed(unwrapped, state=state, formats=formats)
+    return ahead(_parsed(ahead(unwrapped), state=state, formats=formats), depth=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """BODIES of some lines, how many those are, and what their wrappers tell the next."""
+
+    bodies: pl.DataFrame
+    line_count: int
+    wrapping: WrapState
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwrapped:
+    """A block: its whole lines, the last one if it counts without an end, the one that waits for its end."""
+
+    block: Block
+    whole: _Part
+    tail: _Part | None = None
+    waiting: pl.DataFrame | None = None
+
+
+def _unwrapped(read: Iterable[Block], wrapping: WrapState, *, can_grow: bool, is_whole: bool) -> Iterator[_Unwrapped]:
+    """The blocks without their wrappers; ``is_whole``: the first one begins with the first line of its source."""
+    for block in read:
+        if block.digest is None:
+            part = _unwrap(block.lines, wrapping, is_last=False)
+            wrapping, is_whole = part.wrapping, False
+            yield _Unwrapped(block.without_lines(), part)
+            continue
+        tail = schema.empty(schema.LINES) if block.tail is None else block.tail
+        waiting = incomplete(tail) if can_grow else tail.clear()
+        tail = tail.join(waiting, on="line_no", how="anti") if waiting.height else tail
+        if is_whole:
+            # One block is all there is: when it has grown it is read again from its start.
+            yield _Unwrapped(block, _unwrap(pl.concat([block.lines, tail]), wrapping, is_last=True), waiting=waiting)
+        else:
+            part = _unwrap(block.lines, wrapping, is_last=False)
+            yield _Unwrapped(block, part, _unwrap(tail, part.wrapping, is_last=True), waiting)
+
+
+def _unwrap(lines: pl.DataFrame, wrapping: WrapState, *, is_last: bool) -> _Part:
+    bodies, wrapping = unwrapping.unwrap(lines, wrapping, is_last=is_last)
+    return _Part(bodies, lines.height, wrapping)
+
+
+def _parsed(unwrapped: Iterable[_Unwrapped], *, state: State, formats: FormatBook) -> Iterator[Batch]:
+    for one in unwrapped:
+        before, resume, block = state, None, one.block
+        is_last = one.waiting is not None and one.tail is None
+        events, rejects, state = _parse(one.whole, state, formats=formats, is_last=is_last)
+        if one.waiting is None:
+            state = _with_byte(state, block)
+            yield Batch(events, rejects, block.stripped(), state, before)
+            continue
+        if one.tail is not None:
+            resume = _with_byte(state, block)
+            more, bad, state = _parse(one.tail, resume, formats=formats, is_last=True)
+            events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
+        if one.waiting.height:
+            sample = redaction.mask_secrets(one.waiting["raw"]).str.slice(0, 80)
+            count, reason = pl.lit(1, dtype=pl.Int32), pl.lit("incomplete")
+            late = one.waiting.select("line_no", line_count=count, reason=reason, sample=sample)
+            rejects = pl.concat([rejects, late])
+        state = replace(state, line_no=state.line_no + one.waiting.height)
+        yield Batch(events, rejects, block, state, before, resume)
+
+
+def _with_byte(state: State, block: Block) -> State:
+    """The state behind a block, with the place in the source where what is open begins."""
+    offset = block.offset(state.line_no - state.open_line)
+    return state if offset is None else replace(state, open_byte=offset)
+
+
+def step(
+    lines: pl.DataFrame, state: State, *, formats: FormatBook, is_last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, State]:
+    """LINES behind a state to EVENTS with ``session`` and rejects."""
+    return _parse(_unwrap(lines, state.wrapping, is_last=is_last), state, formats=formats, is_last=is_last)
+
+
+def _parse(
+    part: _Part, state: State, *, formats: FormatBook, is_last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, State]:
+    bodies = part.bodies if state.rest is None else pl.concat([state.rest, part.bodies])
+    line_no, pending = state.line_no + part.line_count, part.wrapping.pending
+    end = line_no if pending is None or pending.is_empty() else int(pending["line_no"][0])
+    framed = framing.frame(bodies, book=formats, end=end, is_last=is_last)
+    events, clock = parse(framed.records, book=formats, clock=state.clock)
+    numbers, session = sessions.assign(events, state.session)
+    state = replace(state, wrapping=part.wrapping, clock=clock, line_no=line_no, session=session, rest=framed.rest)
+    return events.with_columns(numbers), framed.rejects, state
+
+
+def incomplete(tail: pl.DataFrame) -> pl.DataFrame:
+    """LINES without an end that are evidently cut: a log line of Ollama or an object that lacks its closing sign."""
+    raw = pl.col("raw")
+    is_slog = raw.str.contains(r"time=\d{4}-") & ~raw.str.contains(r" msg=")
+    has_open_quote = raw.str.contains(r"time=\d{4}-") & (raw.str.count_matches(r'(?:^|[^\\])(?:\\\\)*"') % 2 == 1)
+    is_access = raw.str.contains(r"\[GIN\] \d{4}/") & ~raw.str.contains(r'\| [A-Z]+ +"[^"]*"')
+    is_object = raw.str.starts_with("{") & ~raw.str.ends_with("}")
+    return tail.filter(is_slog | has_open_quote | is_access | is_object)

@@ -1,0 +1,201 @@
+"""Judged events as rows of the tables ``events``, ``requests``, ``errors`` and ``causes``."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from erranalytics.calls.decoding import status_told
+from erranalytics.classification import facts
+from erranalytics.classification.remedies import remedies
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.ollama import routes
+from erranalytics.ollama.routes import EMBED_PATHS, POLL_PATHS, PROGRESS_PATHS, STREAM_PATHS
+from erranalytics.parsing import gateways, lineformats
+
+PROBLEMS = ("warning", "error", "critical")
+
+
+def event_rows(events: pl.DataFrame) -> pl.DataFrame:
+    """Numbered EVENTS with VERDICTS as rows of ``events``."""
+    names = (
+        "event_id",
+        "source_id",
+        "load_id",
+        "line_no",
+        "line_count",
+        "ts",
+        "ts_source",
+        "host",
+        "unit",
+        "pid",
+        "format",
+        "level",
+    )
+    return events.select(*names, "component", "message", "attrs", "code", "cause", "template_id", "session_id")
+
+
+def request_rows(events: pl.DataFrame) -> pl.DataFrame:
+    """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs).
+
+    Of the lines of a gateway those that are about a route of Ollama; what is no stream is done when it answers.
+    """
+    form = pl.col("format")
+    access = events.filter(form.is_in(["gin", *gateways.ACCESS]))
+    access = access.with_columns(surface=pl.when(form == "gin").then(pl.lit("ollama")).otherwise(pl.lit("gateway")))
+    path, status = pl.col("route"), pl.col("status")
+    is_stream = path.is_in(STREAM_PATHS)
+    failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
+    quiet = (
+        pl.when(is_stream | path.is_in(PROGRESS_PATHS)).then(pl.lit("not_observable")).otherwise(pl.lit("completed"))
+    )
+    outcome = pl.when(status == 499).then(pl.lit("cancelled_by_client")).when(status >= 400).then(failed)
+    # There are few routes: what they tell is found once each.
+    kinds = access.select("surface", "method", "path", "status").unique()
+    kinds = kinds.with_columns(route=_route()).with_columns(
+        endpoint=routes.endpoint(path),
+        outcome=outcome.otherwise(quiet),
+        is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
+        is_inference=path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST"),
+    )
+    keys = ["surface", "method", "path", "status"]
+    # Other paths of a web server have no route here.
+    kinds = kinds.filter((pl.col("surface") == "ollama") | path.is_not_null())
+    access = access.join(kinds, on=keys, how="inner", nulls_equal=True, maintain_order="left")
+    return access.select(
+        *("duration_us", "status", "method", "path", "endpoint", "client_address", "session_id", "event_id"),
+        *("outcome", "is_poll", "is_inference", "surface"),
+        _of_gateway("upstream"),
+        _of_gateway("request_id").alias("upstream_request_id"),
+        request_id="event_id",
+        ts_start=pl.col("ts") - pl.duration(microseconds="duration_us"),
+        ts_end="ts",
+        code=pl.when(pl.col("severity") != "info").then("code"),
+    )
+
+
+def _route() -> pl.Expr:
+    """The path as Ollama gets it."""
+    path = pl.col("path")
+    return pl.when(pl.col("surface") == "gateway").then(routes.behind_gateway(path)).otherwise(path)
+
+
+def _of_gateway(name: str) -> pl.Expr:
+    """What the line of a gateway says besides; the attributes of others are not looked at."""
+    attrs = pl.when(pl.col("surface") == "gateway").then("attrs")
+    return attrs.str.json_path_match(f"$.{name}").alias(name)
+
+
+_ERROR_COLUMNS = (
+    *("ts", "code", "cause", "category", "severity", "layer", "phase", "side", "retry", "error_class", "fingerprint"),
+    *("confidence", "rule", "event_id", "session_id", "source_id", "host", "captures", "wrapping"),
+)
+_FACTS = tuple(name for name in facts.schema() if name != "model")
+# Facts that a client finds in the headers of the answer.
+_HEADERS = (
+    *("retry_after_s", "ratelimit_limit", "ratelimit_remaining", "ratelimit_reset"),
+    *("maintenance_until", "upstream_request_id"),
+)
+
+
+def call_rows(calls: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Calls with ``event_id`` as rows of ``calls``; what was found in their record stands in its event."""
+    known = events.select("event_id", "source_id", "load_id", "host", "severity", "code", "cause")
+    table = calls.join(known, on="event_id", how="left", maintain_order="left")
+    is_problem = pl.col("severity").is_in(PROBLEMS).fill_null(value=False)
+    is_inference = pl.col("endpoint").is_in([*STREAM_PATHS, *EMBED_PATHS]).fill_null(value=False)
+    told = table.with_columns(
+        call_id=pl.col("event_id"),
+        code=pl.when(is_problem).then("code"),
+        cause=pl.when(is_problem).then("cause"),
+        is_inference=is_inference,
+    )
+    return told.drop("row", "severity")
+
+
+def error_rows(events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, calls: pl.DataFrame) -> pl.DataFrame:
+    """Events that are problems, with everything their text and the taxonomy say, as rows of ``errors``.
+
+    Args:
+        events: numbered EVENTS with VERDICTS.
+        causes: ``causes_frame``.
+        rules: the rulebook that judged them.
+        calls: of those that are records of calls ``event_id``, ``http_status``, ``status_source``, ``model``,
+            ``endpoint``, ``error_type``.
+    """
+    bad = events.filter(pl.col("severity").is_in(PROBLEMS))
+    said = bad.select("captures").unique()
+    said = said.hstack(facts.columns(said["captures"]).rename({"model": "named"}))
+    known = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
+    table = bad.join(known, on="code", how="left", maintain_order="left")
+    table = table.join(said, on="captures", how="left", nulls_equal=True, maintain_order="left")
+    table = table.join(_of_calls(calls), on="event_id", how="left", maintain_order="left")
+    table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
+    form, named = pl.col("format"), pl.col("named")
+    is_client, is_access = form.is_in(lineformats.load().of_clients), form.is_in(["gin", *gateways.ACCESS])
+    # What an application wrote in words tells its status there, if at all.
+    told = status_told(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
+    model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
+    return table.select(
+        *_ERROR_COLUMNS,
+        *(pl.coalesce(name, f"call_{name}").alias(name) if name in _HEADERS else pl.col(name) for name in _FACTS),
+        "remedy",
+        error_id="event_id",
+        surface=_surface(),
+        http_status=pl.when(is_access)
+        .then("status")
+        .otherwise(pl.coalesce("call_status", told.struct.field("status"))),
+        status_source=pl.when(is_access)
+        .then(pl.lit("access_line"))
+        .otherwise(pl.coalesce("status_source", told.struct.field("source"), pl.lit("none"))),
+        model=pl.coalesce("call_model", named),
+        model_source=model_source,
+        endpoint=_endpoint(),
+        message=pl.coalesce("inner", "message"),
+        exception_type="exception_type",
+        request_id=pl.when(is_access).then("event_id"),
+        call_id=pl.when("is_call").then("event_id"),
+    )
+
+
+def _of_calls(calls: pl.DataFrame) -> pl.DataFrame:
+    """What the records of calls tell of their problems; headers of the answer as the facts they are."""
+    headers = calls.select(pl.col(name).cast(pl.String) for name in _HEADERS)
+    numbers = pl.col("retry_after_s").cast(pl.Float64, strict=False).round().cast(pl.Int64).cast(pl.String)
+    until = calls.select(pl.col("maintenance_until").cast(pl.Datetime("us", "UTC")).dt.to_string("%Y-%m-%dT%H:%M:%SZ"))
+    headers = headers.with_columns(numbers, until.to_series())
+    kinds = pl.Schema({name: facts.schema()[name] for name in _HEADERS})
+    return calls.select(
+        *("event_id", "status_source"),
+        is_call=pl.lit(value=True),
+        call_status="http_status",
+        call_model="model",
+        call_endpoint="endpoint",
+        exception_type="error_type",
+    ).hstack(headers.cast(kinds).rename({name: f"call_{name}" for name in _HEADERS}))
+
+
+def _surface() -> pl.Expr:
+    form = pl.col("format")
+    return (
+        pl.when(form == "gin")
+        .then(pl.lit("access"))
+        .when(form.is_in(gateways.FORMATS))
+        .then(pl.lit("gateway"))
+        .when(form.is_in(lineformats.load().of_clients))
+        .then(pl.lit("client"))
+        .otherwise(pl.lit("server"))
+    )
+
+
+def _endpoint() -> pl.Expr:
+    """The route of a problem: of its access line, of the request a line of nginx names, of its call."""
+    form = pl.col("format")
+    return (
+        pl.when(form == "gin")
+        .then(routes.endpoint(pl.col("path")))
+        .when(form.is_in(gateways.ACCESS))
+        .then(routes.endpoint(routes.behind_gateway(pl.col("path"))))
+        .when((form == "nginx-error") & pl.col("component").is_not_null())
+        .then(routes.endpoint(pl.col("component")))
+        .otherwise("call_endpoint")
+    )

@@ -1,0 +1,1 @@
+"""Facts about Ollama itself: routes, versions, settings."""

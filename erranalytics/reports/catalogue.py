@@ -1,0 +1,258 @@
+"""The catalogue of reports: ``queries/<name>.sql``, each with a typed header that is checked as a whole.
+
+A header is TOML behind ``--`` between two ``-- ---`` marks; behind it stands one ``select``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from erranalytics import datafiles
+from erranalytics.errors import ReportError, UsageError, near
+
+MARK = "-- ---"
+LIST_HINT = "all reports: erranalytics report --list"
+
+PARAMETER = re.compile(r"\$([a-z_]+)")
+COMMENT = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """A parameter of a report: bound as ``$name``."""
+
+    type: Literal["timestamptz", "varchar", "integer", "double"]
+    default: str | int | float | None = None
+    help: str
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a report; ``unit`` is ``bytes``, ``us`` (microseconds) or ``share`` (0 to 1).
+
+    ``below`` lets a narrow terminal show it under its row.
+    """
+
+    name: str
+    type: str | None = None
+    unit: Literal["bytes", "us", "share"] | None = None
+    meaning: str = ""
+    below: bool = False
+
+
+COMMON: dict[str, Param] = {
+    "since": Param(type="timestamptz", help="Only from this time on: 2026-11-20, ISO 8601, -24h, -7d"),
+    "until": Param(type="timestamptz", help="Only before this time, in the same forms"),
+    "host": Param(type="varchar", help="Only this host, as the journal names it"),
+    "model": Param(type="varchar", help="Only this model"),
+    "endpoint": Param(type="varchar", help="Only this route, such as /api/chat"),
+    "code": Param(type="varchar", help="Only this code, such as MEM001"),
+    "bucket": Param(type="varchar", default="day", help="Width of a step in time", choices=("hour", "day", "week")),
+    "tz": Param(type="varchar", default="UTC", help="Zone of days, weeks and printed times, such as Europe/Berlin"),
+    "min_count": Param(type="integer", default=20, help="Below this many there is no judgement: the rate stays empty"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The typed header of a report file.
+
+    ``common`` names parameters of ``COMMON``, ``explained`` the part that ``--explain`` adds: how it is computed.
+    """
+
+    name: str
+    title: str
+    question: str
+    columns: tuple[Column, ...]
+    common: tuple[str, ...] = ()
+    param: dict[str, Param] = field(default_factory=dict)
+    part: bool = False
+    parts: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+    explained: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report file, read and checked."""
+
+    header: Header
+    sql: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the report, equal to the stem of its file."""
+        return self.header.name
+
+    @property
+    def params(self) -> dict[str, Param]:
+        """All parameters, the common ones first; every report takes ``tz``, if only to print its times."""
+        return {name: COMMON[name] for name in (*self.header.common, "tz")} | self.header.param
+
+
+def folder() -> Path:
+    """The folder of the report files: inside the package, or beside it in a checkout."""
+    return Path(datafiles.PACKAGE, _place()).resolve()
+
+
+def form_files() -> list[str]:
+    """What the form of the reports is made of."""
+    return ["datafiles.py", "reports/catalogue.py", "reports/header.py", *datafiles.listed(_place(), ".sql")]
+
+
+@cache
+def catalogue(directory: Path | None = None) -> dict[str, Report]:
+    """All reports by name, parts included.
+
+    Raises:
+        ReportError: with the faults of all files, one a line.
+    """
+    if directory is not None:
+        return _read_all(directory)
+    at = folder()
+    found = datafiles.prepared("reports", form_files(), lambda: _values(_read_all(at).values()))
+    return {data["name"]: _report(data, sql, path=at / name) for name, data, sql in found}
+
+
+def untested() -> list[Any]:
+    """The values of the form of the reports, from files that nobody has tested."""
+    import tomllib
+
+    halves = [(path, *_halves(path)) for path in sorted(folder().glob("*.sql"))]
+    return _values(_report(tomllib.loads(_toml(head)), sql, path=path) for path, head, sql in halves)
+
+
+def read(path: Path) -> Report:
+    """One report file.
+
+    Raises:
+        ReportError: with all its faults, ``path:line: sentence``.
+    """
+    from erranalytics.reports import header as reportfiles
+
+    head, sql = _halves(path)
+    report = _report(reportfiles.header(_toml(head), head=head, path=path, common=tuple(COMMON)), sql, path=path)
+    faults = [f"{path}:{reportfiles.line_of(head, (key,))}: {text}" for key, text in _faults(report)]
+    if faults:
+        raise ReportError.from_faults(faults)
+    return report
+
+
+def _place() -> str:
+    """The folder of the report files by its path below the package."""
+    return "queries" if Path(datafiles.PACKAGE, "queries").is_dir() else "../queries"
+
+
+def _read_all(directory: Path) -> dict[str, Report]:
+    found, faults = {}, []
+    for path in sorted(directory.glob("*.sql")):
+        try:
+            report = read(path)
+        except ReportError as error:
+            faults.append(str(error))
+        else:
+            found[report.name] = report
+    for report in found.values():
+        missing = [part for part in (*report.header.parts, report.header.explained) if part and part not in found]
+        faults += [f"{report.path}:1: no report {part!r} to be a part" for part in missing]
+    if faults:
+        raise ReportError.from_faults(faults)
+    return found
+
+
+def _halves(path: Path) -> tuple[list[str], str]:
+    """The lines of the header of a file, and its query."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    marks = [number for number, line in enumerate(lines) if line.strip() == MARK]
+    if not lines or len(marks) < 2 or marks[0] != 0:
+        raise ReportError.from_faults([f"{path}:1: the file must begin with a header between two lines {MARK!r}"])
+    return lines[1 : marks[1]], "\n".join(lines[marks[1] + 1 :]).strip()
+
+
+def _toml(head: Sequence[str]) -> str:
+    return "\n".join(re.sub("^-- ?", "", line) for line in head)
+
+
+def _report(data: Mapping[str, Any], sql: str, *, path: Path) -> Report:
+    """A report of the values of its header."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    values["columns"] = tuple(Column(**one) for one in data["columns"])
+    values["param"] = {
+        name: Param(**{**one, "choices": tuple(one["choices"])} if one.get("choices") else one)
+        for name, one in data.get("param", {}).items()
+    }
+    return Report(header=Header(**values), sql=sql, path=path)
+
+
+def _values(reports: Iterable[Report]) -> list[Any]:
+    """What the form of the reports holds: name of the file, header and query of each."""
+    return [[report.path.name, asdict(report.header), report.sql] for report in reports]
+
+
+def _faults(report: Report) -> Iterable[tuple[str, str]]:
+    """Faults of a file whose header is well formed, as (header key, sentence)."""
+    header, bare = report.header, COMMENT.sub("''", report.sql)
+    declared, used = set(report.params), set(PARAMETER.findall(bare))
+    columns = [column.name for column in header.columns]
+    if header.name != report.path.stem:
+        yield "name", f"name is {header.name!r} but the file is {report.path.name}"
+    for name in sorted(used - declared):
+        yield "common", f"${name} is used but not declared{near(name, declared)}"
+    # What a report with parts takes may be meant for a part of it.
+    for name in sorted(set() if header.parts else declared - used - {"tz"}):
+        yield "common", f"parameter {name!r} is declared but not used"
+    for name in sorted({name for name in columns if columns.count(name) > 1}):
+        yield "columns", f"column {name!r} is declared twice"
+    if ";" in bare.rstrip("; \n"):
+        yield "name", "one statement only"
+    if not re.search(r"\border\s+by\b", bare, re.IGNORECASE):
+        yield "name", "a report ends with an order by"
+
+
+def find(name: str) -> Report:
+    """The report of that name.
+
+    Raises:
+        UsageError: with the nearest name and where all are listed.
+    """
+    reports = catalogue()
+    if name in reports:
+        return reports[name]
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(reports), n=1, cutoff=0.5)
+    hint = [f"did you mean: {close[0]}"] if close else []
+    raise UsageError(f"no report named {name!r}", hint="\n".join([*hint, LIST_HINT]))
+
+
+def describe(names: Sequence[str] = (), *, parts: bool = False) -> list[dict[str, Any]]:
+    """The catalogue as plain objects: name, title, question, parameters, columns; ``parts`` adds parts of others.
+
+    Raises:
+        UsageError: one of the ``names`` is unknown.
+    """
+    return [
+        {
+            "name": report.name,
+            "title": report.header.title,
+            "question": report.header.question,
+            "parameters": [{"name": name} | _described(param) for name, param in report.params.items()],
+            "columns": [
+                {key: value for key, value in asdict(column).items() if key != "below"}
+                for column in report.header.columns
+            ],
+        }
+        for report in (map(find, names) if names else catalogue().values())
+        if names or parts or not report.header.part
+    ]
+
+
+def _described(param: Param) -> dict[str, Any]:
+    return asdict(param) | {"choices": param.choices and list(param.choices)}

@@ -1,0 +1,301 @@
+"""Gates: what ``--fail-on`` accepts, and whether the store holds it.
+
+A gate is one comparison. It fails when it holds; what cannot be judged, such as a rate of too few, does not fail and
+is told. A column of a report is looked at in the row of all where the report has one, else in every row.
+"""
+
+from __future__ import annotations
+
+import csv
+import operator
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from erranalytics.datafiles import TAXONOMY
+from erranalytics.errors import UsageError, near
+from erranalytics.reports import runner
+from erranalytics.reports.catalogue import Column, Report, catalogue, find
+from erranalytics.reports.runner import Result
+from erranalytics.store.queries import Limit
+from erranalytics.text.display import plural, shown
+
+if TYPE_CHECKING:
+    import duckdb
+
+SEVERITIES = ("info", "warning", "error", "critical")
+GRAMMAR = """FIELD OPERATOR VALUE, in quotes for the shell:
+  severity >= error      info, warning, error, critical; also = != > < <=
+  code = MEM001          also !=
+  category = memory      also !=
+  incidents >= 5         also requests (hit by incidents); = != > < <=
+  failure_rate > 0.05    failed of all inference requests, also as 5%; stream_failure_rate likewise
+  streaming-failures.rate_upper > 2%     any REPORT.COLUMN, see erranalytics report --list"""
+# Shorter names for what a part of the overview counts.
+RATES = {"failure_rate": "requests_failed", "stream_failure_rate": "streams_failed"}
+COUNTS = ("incidents", "requests")
+# Both ends of an interval go by these names too.
+ALIASES = {"rate_upper": "rate_high", "rate_lower": "rate_low"}
+# The value of the first column in the row of all.
+TOTAL = "all"
+FILTERS = ("since", "until", "host", "model", "endpoint", "code")
+MOST_ROWS = 2**31 - 1
+
+_GATE = re.compile(r"\s*([a-z][a-z0-9-]*\.[a-z]\w*|[a-z_]+)\s*(>=|<=|!=|==|=|>|<)\s*([^<>=!\s].*?)\s*", re.IGNORECASE)
+_AMOUNT = re.compile(r"([+-]?(?:\d+(?:\.\d+)?|\.\d+))\s*([a-zµ%]*)", re.IGNORECASE)
+_OF = re.compile(r"(\w+) of (\w+)")
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "!=": operator.ne,
+    "=": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_SCALES: dict[str | None, dict[str, float]] = {
+    None: {"": 1},
+    "share": {"": 1, "%": 0.01},
+    "bytes": {"": 1, "b": 1}
+    | {f"{letter}ib": 1024.0**at for at, letter in enumerate("kmgt", 1)}
+    | {f"{letter}b": 1000.0**at for at, letter in enumerate("kmgt", 1)},
+    "us": {"": 1, "us": 1, "µs": 1, "ms": 1e3, "s": 1e6, "m": 6e7, "min": 6e7, "h": 3.6e9, "d": 8.64e10},
+}
+_FORMS = {
+    None: "a number",
+    "share": "a share: 0.02 or 2%",
+    "bytes": "a size: 8GiB, 512MB or bytes",
+    "us": "a duration: 250ms, 30s, 5m, 2h or microseconds",
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One comparison, read and checked; ``field`` is the short name it was given by, if it was."""
+
+    text: str
+    field: str | None
+    report: Report
+    column: Column
+    sign: str
+    value: str | float
+
+    def holds(self, found: object) -> bool:
+        """Whether a value that was found is one to fail on."""
+        return found is not None and _COMPARE[self.sign](found, self.value)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a gate failed, and a sentence unless there is nothing to say."""
+
+    failed: bool
+    sentence: str = ""
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str) -> Gate:
+    """A gate from its text.
+
+    Raises:
+        UsageError: with the grammar, or with the reports, columns or forms of values that would be right.
+    """
+    parsed = _GATE.fullmatch(text)
+    if not parsed:
+        raise UsageError(f"{text!r} is not a condition", hint=GRAMMAR)
+    wanted: str | float
+    name, sign, value = parsed[1].lower(), parsed[2].replace("==", "="), parsed[3]
+    if "." in name:
+        return _of_report(text, *name.split("."), sign=sign, value=value)
+    if name in RATES:
+        report, column, wanted = "overview-rates", "rate", _amount(value, "share", hint=GRAMMAR)
+    elif name in COUNTS:
+        report, column, wanted = "incidents", "request_count", _amount(value, None, hint=GRAMMAR)
+    elif name in ("severity", "code", "category"):
+        report, column = "error-frequency" if name == "category" else "incidents", name
+        wanted = _word(name, sign, value)
+    else:
+        known = ("severity", "code", "category", *COUNTS, *RATES)
+        raise UsageError(f"{name!r} cannot be compared{near(name, known)}", hint=GRAMMAR)
+    found = find(report)
+    return Gate(text.strip(), name, found, _columns(found)[column], sign, wanted)
+
+
+def _word(name: str, sign: str, value: str) -> str | float:
+    if name == "severity":
+        if value.lower() not in SEVERITIES:
+            raise UsageError(f"no severity {value!r}{near(value, SEVERITIES)}", hint=GRAMMAR)
+        return SEVERITIES.index(value.lower())
+    if sign not in ("=", "!="):
+        raise UsageError(f"{name} knows only = and !=", hint=GRAMMAR)
+    with TAXONOMY.open(encoding="utf-8", newline="") as file:
+        known = sorted({row[name] for row in csv.DictReader(file)})
+    meant = {one.lower(): one for one in known}.get(value.lower())
+    # A name nobody knows would never fail.
+    if meant is None:
+        hint = "all codes: docs/rules.md" if name == "code" else f"one of: {', '.join(known)}"
+        raise UsageError(f"no {name} {value!r}{near(value, known)}", hint=hint)
+    return meant
+
+
+def _of_report(text: str, name: str, column: str, *, sign: str, value: str) -> Gate:
+    names = [report.name for report in catalogue().values()]
+    if name not in names:
+        listed = ", ".join(one for one in names if not find(one).header.part)
+        raise UsageError(f"no report named {name!r}{near(name, names)}", hint=f"reports: {listed}")
+    report = find(name)
+    columns = _columns(report)
+    found = columns.get(column) or columns.get(ALIASES.get(column, ""))
+    if found is None:
+        listed = ", ".join(one for one, kind in columns.items() if not _is_time(kind))
+        said = f"report {name!r} has no column {column!r}{near(column, [*columns, *ALIASES])}"
+        raise UsageError(said, hint=f"its columns: {listed}")
+    if _is_time(found):
+        raise UsageError(f"{name}.{column} is a time, which no gate compares", hint="Give --since or --until instead.")
+    return Gate(text.strip(), None, report, found, sign, _value(found, sign, value))
+
+
+def _value(column: Column, sign: str, text: str) -> str | float:
+    if re.search("int|double|float|decimal", column.type or ""):
+        return _amount(text, column.unit)
+    if sign not in ("=", "!="):
+        raise UsageError(f"{column.name} holds texts, which know only = and !=")
+    return text.strip("'\"")
+
+
+def _amount(text: str, unit: str | None, *, hint: str | None = None) -> float:
+    """A number in the unit of its column: ``2%`` of a share, ``8GiB`` of bytes, ``30s`` of microseconds."""
+    parsed = _AMOUNT.fullmatch(text)
+    scale = _SCALES[unit].get(parsed[2].lower()) if parsed else None
+    if parsed is None or scale is None:
+        raise UsageError(f"{text!r} is not a number" if unit is None else f"{text!r} is not {_FORMS[unit]}", hint=hint)
+    # 2% is 0.02, not 0.02 and a bit.
+    number = float(parsed[1]) / 100 if parsed[2] == "%" else float(parsed[1]) * scale
+    if unit == "share" and number > 1:
+        raise UsageError(f"{text!r} is more than all of them", hint=hint or f"A share is 0 to 1; {text} % is {text}%")
+    return number
+
+
+def _columns(report: Report) -> dict[str, Column]:
+    return {column.name: column for column in report.header.columns}
+
+
+def _is_time(column: Column) -> bool:
+    return (column.type or "").startswith("timestamp")
+
+
+# --- judging -------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    gate: Gate,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    params: Mapping[str, object] | None = None,
+    now: datetime | None = None,
+    limit: Limit | None = None,
+) -> Verdict:
+    """Ask the report of a gate and say whether it fails, and why.
+
+    Only the roots of incidents count, never their echoes. Filters the report does not know are told.
+    """
+    known = gate.report.params
+    given = {name: value for name, value in (params or {}).items() if name in known}
+    if "limit" in known:  # every row is looked at, not only those a person would be shown
+        given["limit"] = MOST_ROWS
+    result = runner.run(gate.report.name, connection=connection, params=given, now=now, limit=limit)
+    ignored = [f"--{name}" for name in FILTERS if (params or {}).get(name) is not None and name not in known]
+    verdict = (_judge_incidents if gate.field and gate.field not in RATES else _judge_rows)(gate, result)
+    if not ignored:
+        return verdict
+    said = verdict.sentence or f"passed: {gate.text}"
+    told = f"{said} (without {', '.join(ignored)}, which {gate.report.name} does not know)"
+    return Verdict(failed=verdict.failed, sentence=told)
+
+
+def _judge_incidents(gate: Gate, result: Result) -> Verdict:
+    rows = result.frame.to_dicts()
+    if gate.field == "incidents":
+        return _counted(gate, len(rows), "incident")
+    if gate.field == "requests":
+        return _counted(gate, sum(row["request_count"] for row in rows), "request")
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[row[gate.field or ""] or ""] += row.get("incident_count", 1)
+    meant = {one: SEVERITIES.index(one) if gate.field == "severity" else one for one in found if one and found[one]}
+    hits = sorted((one for one in meant if gate.holds(meant[one])), key=lambda one: (-found[one], one))
+    if not hits:
+        return Verdict(failed=False)
+    count = sum(found[one] for one in hits)
+    kinds = ", ".join(f"{found[one]:,} {one}" for one in hits[:4]) + " …" * (len(hits) > 4)
+    total = sum(found.values())
+    told = f"{count:,} of {total:,} {plural(total, 'incident')}: {kinds}"
+    return Verdict(failed=True, sentence=f"{gate.text}: {told}")
+
+
+def _counted(gate: Gate, count: int, word: str) -> Verdict:
+    failed = gate.holds(count)
+    return Verdict(failed=failed, sentence=f"{gate.text}: {count:,} {plural(count, word)}" if failed else "")
+
+
+def _judge_rows(gate: Gate, result: Result) -> Verdict:
+    rows, key, column = result.frame.to_dicts(), result.columns[0].name, gate.column
+    if gate.field:
+        rows = [row for row in rows if row["metric"] == RATES[gate.field]]
+    elif total := [row for row in rows if row[key] == TOTAL]:
+        rows = total
+    hits = [row for row in rows if gate.holds(row[column.name])]
+    if hits:
+        # The row furthest from what is allowed speaks for the others.
+        worst = hits[0] if isinstance(gate.value, str) else _furthest(hits, gate)
+        others = f"; and {len(hits) - 1:,} more {plural(len(hits) - 1, 'row')}" * (len(hits) > 1)
+        value = shown(worst[column.name], column, tz=result.tz)
+        return Verdict(failed=True, sentence=f"{gate.text}: {value}{_where(gate, worst, result)}{others}")
+    if rows and all(row[column.name] is None for row in rows):
+        told = _where(gate, rows[0], result) if len(rows) == 1 else f", in none of {len(rows)} rows"
+        return Verdict(
+            failed=False, sentence=f"not judged: {gate.text}: there is no {column.name}{told}{_bound(gate, result)}"
+        )
+    return Verdict(failed=False)
+
+
+def _furthest(hits: Sequence[Mapping[str, Any]], gate: Gate) -> Mapping[str, Any]:
+    pick = min if gate.sign in ("<", "<=") else max
+    return pick(hits, key=lambda row: row[gate.column.name])
+
+
+def _where(gate: Gate, row: Mapping[str, Any], result: Result) -> str:
+    """The row, and the counts a rate is made of: `` (12 of 352 known) in /api/chat``."""
+    counts = [column.name for column in result.columns if column.name.endswith("_count")]
+    made = _parts(gate.column, result.columns)
+    text = ""
+    if made and row[made[0]] is not None and row[made[1]] is not None:
+        text = f" ({row[made[0]]:,} of {row[made[1]]:,}, {made[0]} of {made[1]})"
+    elif gate.column.unit == "share" and counts:
+        text = f" ({counts[0]} {row[counts[0]]:,})"
+    if gate.field or result.frame.height == 1:
+        return text
+    # What tells a row from the others stands first: its name, or its time.
+    keys = list(takewhile(lambda one: one.type == "varchar" or _is_time(one), result.columns))[:3]
+    names = [shown(row[key.name], key, tz=result.tz, short=True) for key in keys if key.name != gate.column.name]
+    return text + (f" for {' '.join(names)}" if names else "")
+
+
+def _bound(gate: Gate, result: Result) -> str:
+    least = result.params.get("min_count")
+    return f"; below --min-count {least} nothing is judged" if least and gate.column.unit == "share" else ""
+
+
+def _parts(column: Column, columns: Sequence[Column]) -> tuple[str, str] | None:
+    """Numerator and denominator of a rate, as its meaning says; an end of an interval has those of its rate."""
+    names = {one.name for one in columns}
+    own = _OF.match(column.meaning)
+    if own is None and column.name in ALIASES.values():
+        at = [one.name for one in columns].index(column.name)
+        own = next((found for one in reversed(columns[:at]) if (found := _OF.match(one.meaning))), None)
+    return (own[1], own[2]) if own and {own[1], own[2]} <= names else None

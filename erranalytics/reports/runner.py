@@ -1,0 +1,267 @@
+"""Reports: a catalogue of SQL files with a typed header, bound parameters, and the frames they return.
+
+A report is ``queries/<name>.sql``: a TOML header behind ``--`` between two ``-- ---`` marks, then one
+``select``. Values reach it as bound parameters only; no SQL is put together here. What a report could not
+see comes from ``coverage.sql`` and travels with the result as notes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from erranalytics.errors import UsageError, near
+from erranalytics.reports.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
+from erranalytics.store.queries import Limit, check, query
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from erranalytics.classification.rulebook import Rulebook
+
+OVERVIEW = "overview"
+COVERAGE = "coverage"
+PAGE = "page"
+
+_RELATIVE = re.compile(r"-(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)", re.IGNORECASE)
+_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a report returned.
+
+    ``columns`` carry the DuckDB type and the unit, ``frame`` the rows, ``notes`` what could not be seen,
+    ``tz`` the zone its times are printed in.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    tz: str = "UTC"
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+def run(
+    name: str,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    params: Mapping[str, object] | None = None,
+    now: datetime | None = None,
+    limit: Limit | None = None,
+) -> Result:
+    """Run one report on what the store has committed.
+
+    Args:
+        name: name of the report.
+        connection: an open store; read-only is enough.
+        params: values by parameter name, typed or as text; ``None`` means the default.
+        now: what ``-24h`` counts back from; the clock when not given.
+        limit: how long it may take.
+
+    Raises:
+        UsageError: unknown report or parameter, a value that does not fit, or the limit is over.
+    """
+    report = find(name)
+    bound = bind(report, params or {}, now=now or datetime.now(UTC))
+    frame, types = query(report.sql, connection=connection, params={k: bound[k] for k in _used(report)}, limit=limit)
+    columns = tuple(replace(column, type=types[column.name]) for column in report.header.columns)
+    notes: tuple[str, ...] = ()
+    if report.header.coverage:
+        coverage = find(COVERAGE)
+        hidden = {name: bound.get(name) for name in _used(coverage)}
+        blind, _ = query(coverage.sql, connection=connection, params=hidden, limit=limit)
+        notes = tuple(blind.filter(pl.col("topic").is_in(list(report.header.coverage)))["note"])
+    return Result(name, report.header.title, columns, frame, notes, str(bound["tz"]), bound)
+
+
+def answer(
+    names: Sequence[str] = (),
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    params: Mapping[str, object] | None = None,
+    now: datetime | None = None,
+    limit: Limit | None = None,
+    explain: bool = False,
+) -> list[Result]:
+    """Run several reports; one with parts is followed by them, and by its explanation. Without names: the overview.
+
+    Raises:
+        UsageError: as ``run``, and a report that has no explanation.
+    """
+    results = []
+    for name in names or (OVERVIEW,):
+        whole = run(name, connection=connection, params=params, now=now, limit=limit)
+        results.append(whole)
+        for part in _parts(name, explain=explain):
+            accepted = {key: value for key, value in whole.params.items() if key in find(part).params}
+            results.append(run(part, connection=connection, params=accepted, now=now, limit=limit))
+    return results
+
+
+def for_page(
+    names: Sequence[str] = (),
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    params: Mapping[str, object] | None = None,
+    now: datetime | None = None,
+    limit: Limit | None = None,
+    explain: bool = False,
+) -> list[Result]:
+    """What an HTML page holds: what it is about, then the reports as ``answer`` gives them; without names, its parts.
+
+    Raises:
+        UsageError: as ``answer``.
+    """
+    given = dict(params or {})
+    if not names:
+        # Steps of a chart are as wide as the period needs, unless somebody says how wide.
+        whole = {"width" if name == "bucket" else name: value for name, value in given.items()}
+        return answer((PAGE,), connection=connection, params=whole, now=now, limit=limit, explain=explain)
+    about = {name: value for name, value in given.items() if name in find(PAGE).params}
+    asked = answer(names, connection=connection, params=given, now=now, limit=limit, explain=explain)
+    return [run(PAGE, connection=connection, params=about, now=now, limit=limit), *asked]
+
+
+def with_parts(names: Sequence[str] = (), *, explain: bool = False) -> list[str]:
+    """The names of all results ``answer`` would give.
+
+    Raises:
+        UsageError: unknown report, or one that has no explanation.
+    """
+    return [one for name in names or (OVERVIEW,) for one in (name, *_parts(name, explain=explain))]
+
+
+def _parts(name: str, *, explain: bool) -> list[str]:
+    header = find(name).header
+    if explain and header.explained is None:
+        known = ", ".join(sorted(one.name for one in catalogue().values() if one.header.explained))
+        raise UsageError(f"report {name!r} has no explanation", hint=f"reports that have one: {known}")
+    return [*header.parts, *([header.explained] if explain and header.explained else [])]
+
+
+def parameters(chosen: Mapping[str, object]) -> dict[str, object]:
+    """Parameters from the options of the command line: those given, and ``NAME=VALUE`` pairs under ``extra``.
+
+    Raises:
+        UsageError: a pair without ``=``.
+    """
+    given = {name: value for name, value in chosen.items() if name != "extra" and value is not None}
+    extra = chosen.get("extra") or ()
+    for pair in extra if isinstance(extra, tuple) else ():
+        name, sign, value = str(pair).partition("=")
+        if not sign:
+            raise UsageError(f"{pair!r} is not NAME=VALUE", hint=LIST_HINT)
+        given[name.replace("-", "_")] = value
+    return given
+
+
+def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None = None) -> Result:
+    """Any one query as a result.
+
+    Raises:
+        UsageError: it is not one query that reads, DuckDB refuses it, or the limit is over.
+    """
+    check(sql, connection=connection)
+    frame, types = query(sql, connection=connection, limit=limit)
+    return Result("sql", "", tuple(Column(name=name, type=kind) for name, kind in types.items()), frame)
+
+
+def rules_result(book: Rulebook) -> Result:
+    """The rulebook as a table, in the order in which rules are tried."""
+    rows = [
+        (rule.id, rule.code, rule.confidence, book.severity(rule), book.causes[rule.code].title) for rule in book.rules
+    ]
+    names = ("rule", "code", "confidence", "severity", "title")
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    return Result("rules", "", tuple(Column(name=name, type="varchar") for name in names), frame)
+
+
+def frame_result(name: str, frame: pl.DataFrame) -> Result:
+    """A frame of texts and integers, so that it is shown as a report is."""
+    types = {column: "varchar" if kind == pl.String else "bigint" for column, kind in frame.schema.items()}
+    return Result(name, "", tuple(Column(name=column, type=kind) for column, kind in types.items()), frame)
+
+
+def _used(report: Report) -> set[str]:
+    return set(PARAMETER.findall(COMMENT.sub("", report.sql)))
+
+
+def bind(report: Report, given: Mapping[str, object], *, now: datetime) -> dict[str, object]:
+    """Values for all parameters of a report, converted to their types.
+
+    Raises:
+        UsageError: for an unknown parameter, a value that does not fit, or a period that ends before it begins.
+    """
+    known = report.params
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in known:
+            valid = "it takes: " + ", ".join(known)
+            raise UsageError(f"report {report.name!r} has no parameter {name!r}{near(name, known)}", hint=valid)
+    tz = _zone(str(given.get("tz") or "UTC"))
+    values = {
+        name: _value(name, param, given.get(name, param.default), now=now, tz=tz) for name, param in known.items()
+    }
+    since, until = values.get("since"), values.get("until")
+    if isinstance(since, datetime) and isinstance(until, datetime) and since >= until:
+        raise UsageError(f"the period is empty: since {since.isoformat()} is not before until {until.isoformat()}")
+    return values
+
+
+def _value(name: str, param: Param, value: object, *, now: datetime, tz: tzinfo) -> object:
+    if value is None:
+        return None
+    if param.choices and value not in param.choices:
+        raise UsageError(
+            f"{name} is {value!r}{near(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
+        )
+    if param.type == "timestamptz":
+        if not isinstance(value, datetime):
+            return parse_when(str(value), now=now, tz=tz)
+        return (value if value.tzinfo else value.replace(tzinfo=tz)).astimezone(UTC)
+    try:
+        return {"integer": int, "double": float, "varchar": str}[param.type](str(value))
+    except ValueError:
+        raise UsageError(f"{name} is {value!r}, not of type {param.type}", hint=param.help) from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(f"no time zone named {name!r}", hint="a name such as Europe/Berlin or UTC") from None
+
+
+def parse_when(text: str, *, now: datetime, tz: tzinfo) -> datetime:
+    """A moment as a user writes it, in UTC.
+
+    ``-24h`` (s, m, h, d, w) counts back from ``now``; ``now``, ``today`` and ``yesterday`` are words; a date or
+    ISO 8601 time without a zone is one of ``tz``.
+
+    Raises:
+        UsageError: for anything else, with the forms.
+    """
+    word = text.strip()
+    if word.lower() == "now":
+        return now.astimezone(UTC)
+    midnight = now.astimezone(tz).replace(hour=0, minute=0, second=0, microsecond=0)
+    if word.lower() in ("today", "yesterday"):
+        # The day before is counted on the calendar, so that it may have 23 or 25 hours.
+        return (midnight - timedelta(days=word.lower() == "yesterday")).astimezone(UTC)
+    try:
+        if back := _RELATIVE.fullmatch(word):
+            return now.astimezone(UTC) - timedelta(**{_UNITS[back[2].lower()]: float(back[1])})
+        moment = datetime.fromisoformat(word)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        hint = "forms: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
+        raise UsageError(f"{text!r} is not a time", hint=hint) from None

@@ -1,0 +1,97 @@
+"""ROWS: lines while layer after layer comes off, and what layers have in common.
+
+ROWS are BODIES with ``layer``, the names of what was taken off so far, joined by ``+``.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from erranalytics import schema
+from erranalytics.wrappers.forms import Layer
+
+ROWS = pl.Schema({**schema.BODIES, "layer": pl.String()})
+
+# A piece waits for the next one over this many lines of the source, so that a lost end does not hold everything back.
+REACH = 2000
+# Kinds of stamps that leave the zone open, or the day.
+_VAGUE = ("journal short", "journal naive", "journal monotonic", "stamp naive")
+
+
+def as_rows(lines: pl.DataFrame) -> pl.DataFrame:
+    """LINES as ROWS from which nothing was taken yet."""
+    return lines.select(_ROWS_OF_LINES)
+
+
+_ROWS_OF_LINES = [
+    {"line_no": pl.col("line_no"), "body": pl.col("raw")}.get(name, pl.lit(None, dtype=kind)).alias(name)
+    for name, kind in ROWS.items()
+]
+
+
+def overlay(rows: pl.DataFrame, parts: pl.DataFrame, layer: Layer) -> pl.DataFrame:
+    """Put what a layer tells over what the layers outside of it told.
+
+    The stamp nearest to the line counts, unless it leaves the zone open and one outside does not.
+
+    Args:
+        rows: ROWS that carry the layer.
+        parts: ``stamp, clock, host, unit, pid, body`` of each, and more columns that are kept.
+        layer: what is taken off.
+    """
+    more = [name for name in parts.columns if name not in ROWS]
+    inner = parts.rename({name: f"inner_{name}" for name in parts.columns if name in ROWS})
+    stamp, clock, before = pl.col("inner_stamp"), pl.col("inner_clock"), pl.col("clock")
+    is_better = stamp.is_not_null() & (~clock.is_in(_VAGUE) | before.is_null() | before.is_in(_VAGUE))
+    return rows.hstack(inner).select(
+        *(name for name in rows.columns if name not in ROWS),
+        "line_no",
+        stamp=pl.when(is_better).then(stamp).otherwise("stamp"),
+        clock=pl.when(is_better).then(clock).otherwise("clock"),
+        host=pl.coalesce("inner_host", "host"),
+        unit=pl.coalesce("inner_unit", "unit"),
+        pid=pl.coalesce("inner_pid", "pid"),
+        body="inner_body",
+        layer=pl.concat_str(["layer", pl.lit(layer.name)], separator="+", ignore_nulls=True),
+        **{name: pl.col(name) for name in more},
+    )
+
+
+def join_pieces(rows: pl.DataFrame, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
+    """Join the bodies of rows that go on in the next row of their stream.
+
+    Args:
+        rows: in order, with ``line_no``, ``body``, ``stream`` and ``is_open`` (the line goes on).
+        is_last: nothing follows, so what is open is given as it is.
+
+    Returns:
+        One row per line, at the place of its first piece, and the first line that waits for its end.
+    """
+    is_open = pl.col("is_open").fill_null(value=False)
+    if not rows.select(is_open.any()).item():
+        return rows.drop("is_open", "stream", strict=False), None
+    is_near = pl.col("line_no") - pl.col("line_no").shift() <= REACH
+    goes_on = (is_open.shift(fill_value=False) & is_near).over("stream").fill_null(value=False)
+    table = rows.with_columns(is_open, goes_on=goes_on, place=pl.int_range(pl.len(), dtype=pl.UInt32))
+    table = table.with_columns(first=pl.when(~pl.col("goes_on")).then("place").forward_fill().over("stream"))
+    wholes = table.group_by("first", maintain_order=True).agg(
+        pl.col("body").str.join(""), pl.col("is_open").last(), last=pl.col("line_no").last()
+    )
+    heads = table.filter(~pl.col("goes_on")).drop("body", "is_open").join(wholes, on="first", maintain_order="left")
+    open_line = heads.filter(pl.col("is_open") & (rows["line_no"][-1] - pl.col("last") < REACH))["line_no"]
+    waits = None if is_last or open_line.is_empty() else int(open_line[0])
+    return heads.select(name for name in rows.columns if name not in {"is_open", "stream"}), waits
+
+
+def split_lines(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per line of a body, as the plain file would have had them; colours and line ends are taken off."""
+    body = pl.col("body")
+    rows = rows.with_columns(body.str.strip_suffix("\n"))
+    odd = rows.select(body.str.contains_any(["\x1b", "\0", "\r", "\n"])).to_series()
+    if not odd.any():
+        return rows
+    clean = body.str.replace_all(ANSI, "").str.replace_all(r"\r+(\n|$)", "${1}")
+    return rows.with_columns(clean.str.split("\n")).explode("body")
+
+
+ANSI = r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_])|\x00"
