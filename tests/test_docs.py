@@ -13,9 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support.wire.server import WireServer
 
+from erranalytics import redaction
 from erranalytics.reports import catalogue
 from scripts.reference import generate
 
@@ -23,8 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # Pages whose commands are run, each with a store of its own.
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/gates.md", "docs/notebooks.md", "docs/recorder.md", "docs/sql.md")
 WRITTEN = (*PAGES, "CHANGELOG.md", "SECURITY.md", "docs/ARCHITECTURE.md", "docs/definitions.md")
-# These install or run the tests themselves: make only prints what it would do.
-DRY_RUN = {"make test": "make -n test", "make check": "make -n check"}
+# These install or run the tests themselves: it is checked instead that what they name is there.
+DRY_RUN = {
+    "make test": "make -n test",
+    "make check": "make -n check",
+    "pip install -e '.[notebook]'": "grep -q '^notebook = ' pyproject.toml",
+}
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]*)(#[^)]*)?\)")
@@ -67,7 +73,7 @@ def difference(shown: list[str], output: str) -> str:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A copy of the checkout with a ready ``.venv`` and a ``journalctl``; nothing is downloaded."""
     folder = tmp_path_factory.mktemp("desk")
-    for name in ("Makefile", "pyproject.toml", "README.md", "erranalytics", "queries", "sample_logs", "docs"):
+    for name in ("Makefile", "pyproject.toml", "README.md", "erranalytics", "queries", "sample_logs", "docs", "tests"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     commands = folder / ".venv" / "bin"
@@ -97,12 +103,20 @@ def test_the_commands_of_a_page_work(page: str, desk: dict[str, str]) -> None:
     """A reader who types them sees what the page shows."""
     environment = with_store(desk, page)
     for block in BLOCK.findall(read(page)):
-        for command, shown in calls(block):
+        for typed, shown in calls(block):
+            command = DRY_RUN.get(typed, typed) + " --collect-only -q" * ("-m pytest" in typed)
             # In braces, so that the output of every part of it is seen.
-            line = ["bash", "-o", "pipefail", "-c", f"{{ {DRY_RUN.get(command, command)}\n}} 2>&1"]
+            line = ["bash", "-o", "pipefail", "-c", f"{{ {command}\n}} 2>&1"]
             run = subprocess.run(line, cwd=desk["PWD"], env=environment, capture_output=True, text=True, check=False)
             assert run.returncode == 0, f"$ {command}\n{run.stdout}{run.stderr}"
             assert difference(shown, run.stdout) == "", f"$ {command}\n{run.stdout}"
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_the_targets_of_make_exist(page: str) -> None:
+    """A page names no target that the Makefile does not have."""
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", read(page))) <= targets
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if PYTHON.search(read(page))])
@@ -176,3 +190,13 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
             if anchor:
                 headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
                 assert anchor[1:] in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}
+
+
+def test_security_names_every_attribute_that_is_masked() -> None:
+    """What SECURITY.md says is never stored is what the code takes out, one by one."""
+    (sentence,) = re.findall(
+        r"In debug and trace lines the attributes (.*?) are replaced", read("SECURITY.md"), re.DOTALL
+    )
+    assert re.findall("`([a-z_]+)`", sentence) == list(redaction.PROMPT_KEYS)
+    attrs = pl.Series([f' {key}="my secret plan"' for key in redaction.PROMPT_KEYS])
+    assert not redaction.mask_prompts(attrs).str.contains("secret").any()
