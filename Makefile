@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --editable .
 	@$(BIN)/python -m compileall -q erranalytics
-	@$(BIN)/python -c 'from erranalytics import store; store.baseline()'
+	@$(BIN)/python -c 'from erranalytics.store import migrate; migrate.baseline()'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -33,8 +33,9 @@ import duckdb
 import generate
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.reports import catalogue, runner
+from erranalytics.store import frames, migrate
+from erranalytics.store.connection import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = [ROOT / "sample_logs" / name for name in ("server", "client", "gateway")]
@@ -83,7 +84,7 @@ class Seconds:
 
 def made(folder: Path, events: int) -> Path:
     """The store, made when it is not there yet; its name tells the schema and how it is made, and older ones go."""
-    text = "".join([*map(inspect.getsource, (generate, quiet_day, multiply)), *(sql for _, sql in store.migrations())])
+    text = "".join([*map(inspect.getsource, (generate, quiet_day, multiply)), migrate.schema_digest()])
     path = folder / f"reports-{events}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.duckdb"
     if path.exists():
         return path
@@ -105,7 +106,7 @@ def made(folder: Path, events: int) -> Path:
 
 def multiply(seed: Path, out: Path, events: int) -> None:
     """Copy the rows of a store into a new one until it holds as many events."""
-    connection = store.open_store(out)
+    connection = open_store(out)
     connection.execute("set memory_limit = '2GB'")
     connection.execute(f"attach '{seed}' as seed (read_only)")
     ((of_seed,),) = connection.execute("select count(*) from seed.events").fetchall()
@@ -129,7 +130,7 @@ def multiply(seed: Path, out: Path, events: int) -> None:
         {"reference": REFERENCE},
     ).fetchall()
     for number in range(copies):
-        with store.transaction(connection):
+        with frames.transaction(connection):
             for table, values in columns:
                 if table not in SHARED_TABLES:
                     sql = f"insert into {table} by name select {values} from seed.{table}"

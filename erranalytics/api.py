@@ -60,9 +60,9 @@ class Ingested:
 
 def resolve_db(db: str | Path | None) -> Path:
     """The store to use: the argument, ``ERRANALYTICS_DB``, or the user's data directory."""
-    from erranalytics import store
+    from erranalytics.store.connection import default_path
 
-    return Path(db) if db is not None else store.default_path()
+    return Path(db) if db is not None else default_path()
 
 
 def ingest(
@@ -107,12 +107,12 @@ def ingest(
     import time
     from contextlib import closing
 
-    from erranalytics import store
     from erranalytics.classification import rulebook
     from erranalytics.clocks import zones
     from erranalytics.ingestion import inputs, loads
     from erranalytics.parsing import lineformats
     from erranalytics.sources.journalctl import Journal
+    from erranalytics.store.connection import open_store
 
     began = time.monotonic()
     path, zone = resolve_db(db), zones.local(tz)
@@ -124,7 +124,7 @@ def ingest(
         if Path(unit).is_file():
             raise UsageError(f"{unit} is a file, not a unit of the journal", hint="Put paths before --journal.")
     options = loads.Options(formats, rules, default_tz=zone, year=year, host=host, wrapper=wrapper)
-    with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
+    with closing(_patiently(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
         taken = inputs.Intake(connection, options, watch or inputs.Watch())
         for unit in units:
             taken.take_journal(Journal(unit, folder))
@@ -197,9 +197,9 @@ def connect(
     Raises:
         StoreError: there is no such store, or it cannot be opened.
     """
-    from erranalytics import store
+    from erranalytics.store.connection import open_read_only
 
-    return _patiently(store.open_read_only, resolve_db(db), wait_s=wait_s, on_wait=on_wait)
+    return _patiently(open_read_only, resolve_db(db), wait_s=wait_s, on_wait=on_wait)
 
 
 def _patiently(
@@ -282,13 +282,13 @@ def reclassify(
     """
     from contextlib import closing
 
-    from erranalytics import store
     from erranalytics.classification import rulebook
     from erranalytics.ingestion import reclassification
+    from erranalytics.store.connection import check_exists, open_store
 
     path, rules = resolve_db(db), rulebook.load(rules_dir)
-    store.check_exists(path)
-    with closing(_patiently(store.open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
+    check_exists(path)
+    with closing(_patiently(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
         return reclassification.reclassify(connection, rules=rules, force=force)
 
 

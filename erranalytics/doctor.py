@@ -21,10 +21,11 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
     import duckdb
     import polars as pl
 
-    from erranalytics import store
     from erranalytics.calls import decoding
     from erranalytics.classification import proof, rulebook
     from erranalytics.parsing import lineformats
+    from erranalytics.store import frames, migrate
+    from erranalytics.store.connection import open_read_only
     from erranalytics.version import __version__
 
     path, rules, formats = resolve_db(db), rulebook.load(), lineformats.load()
@@ -41,13 +42,13 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
         "formats_hash": formats.hash,
         "format_faults": [*lineformats.check(formats), *decoding.check()],
         "store": str(path),
-        "schema_newest": store.migrations()[-1][0],
+        "schema_newest": migrate.migrations()[-1][0],
     }
     try:
-        connection = store.open_read_only(path)
+        connection = open_read_only(path)
         facts["store_bytes"] = path.stat().st_size
-        facts["schema"] = store.schema_version(connection, path)
-        facts["tables"] = {name: count for name, (count, _) in store.digests(connection).items()}
+        facts["schema"] = migrate.schema_version(connection, path)
+        facts["tables"] = {name: count for name, (count, _) in frames.digests(connection).items()}
         connection.close()
     except ErranalyticsError as fault:
         facts["store_state"] = str(fault)

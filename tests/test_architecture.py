@@ -14,7 +14,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from erranalytics import schema, store
+from erranalytics import schema
+from erranalytics.store import migrate
+from erranalytics.store.connection import open_in_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "erranalytics"
@@ -51,7 +53,7 @@ HOT = (
     "redaction",
     "sources.files",
     "sources.lines",
-    "store.__init__",
+    "store.frames",
     "wrappers.journal_entries",
     "wrappers.json_lines",
     "wrappers.powershell",
@@ -101,9 +103,8 @@ def test_every_module_is_watched() -> None:
 def test_stages_do_not_touch_rows_one_by_one(module: str) -> None:
     """polars and DuckDB see the lines, Python sees columns."""
     names = [node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)]
-    own = (
-        {"rows"} if module in {"store.__init__", "ingestion.loads"} else set()
-    )  # store.rows reads a handful of known sources
+    # frames.rows reads a handful of known sources.
+    own = {"rows"} if module in {"store.frames", "ingestion.loads"} else set()
     assert [name for name in names if name in PER_ROW - own] == []
 
 
@@ -305,7 +306,7 @@ DUCKDB_TYPES = {
 @pytest.fixture(scope="module")
 def columns() -> Iterator[list[tuple[str, str, str, str | None]]]:
     """Table, column, type and comment of everything in an empty store."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     sql = "select table_name, column_name, data_type, comment from duckdb_columns() where not internal order by 1, 2"
     yield connection.execute(sql).fetchall()
     connection.close()
@@ -322,7 +323,7 @@ def test_the_table_of_events_has_the_types_of_the_frame(columns: list[tuple[str,
 def test_every_column_has_a_comment(columns: list[tuple[str, str, str, str | None]]) -> None:
     """An analyst reads the store without this repository; a view may pass a column of a table on."""
     said = {name for _, name, _, comment in columns if comment}
-    with store.open_in_memory() as connection:
+    with open_in_memory() as connection:
         found = connection.execute("select view_name from duckdb_views() where not internal").fetchall()
     views = {name for (name,) in found}
     silent = [(table, name) for table, name, _, comment in columns if not comment]
@@ -331,7 +332,7 @@ def test_every_column_has_a_comment(columns: list[tuple[str, str, str, str | Non
 
 def test_every_table_and_view_has_a_comment() -> None:
     """What a row stands for is said in the store."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     tables = "select table_name, comment from duckdb_tables() where not internal"
     views = "select view_name, comment from duckdb_views() where not internal"
     found = connection.execute(f"{tables} union all {views}").fetchall()
@@ -350,4 +351,4 @@ def test_durations_sizes_and_times_say_their_unit(columns: list[tuple[str, str, 
 
 def test_migrations_are_numbered_without_gaps() -> None:
     """0001, 0002, …: append-only."""
-    assert [number for number, _ in store.migrations()] == list(range(1, len(store.migrations()) + 1))
+    assert [number for number, _ in migrate.migrations()] == list(range(1, len(migrate.migrations()) + 1))

@@ -13,13 +13,13 @@ import pytest
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.classification import rulebook, verdicts
 from erranalytics.derivation import steps
 from erranalytics.ingestion import loads, pipeline
 from erranalytics.ingestion.resume import first_state
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import open_source
+from erranalytics.store.connection import open_in_memory
 
 OPTIONS = loads.Options(lineformats.load(), rulebook.load())
 QUIET = "".join(
@@ -53,7 +53,7 @@ def statements(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
         counted.append(counting.count)
 
     monkeypatch.setattr(loads, "derive", watched)
-    with store.open_in_memory() as connection:
+    with open_in_memory() as connection:
         loads.load(connection, open_source(str(path)), OPTIONS)
     (count,) = counted
     return int(count)

@@ -17,9 +17,9 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.clocks import timestamps
 from erranalytics.parsing import framing
+from erranalytics.store import frames
 
 TRUTH: dict[str, list[dict[str, Any]]] = json.loads((CLIENTS / "java-truth.json").read_text(encoding="utf-8"))
 EVENTS = """select e.line_no, e.line_count, e.format, e.level, e.component, e.message, e.attrs, cast(e.ts as varchar) as at,
@@ -34,7 +34,7 @@ def read(log: Path, folder: Path) -> list[dict[str, Any]]:
     done = ea.ingest([log], db=db, tz="UTC")
     assert done.faults == ()
     connection = ea.connect(db)
-    rows = store.rows(connection, EVENTS)
+    rows = frames.rows(connection, EVENTS)
     connection.close()
     return rows
 

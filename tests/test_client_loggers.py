@@ -16,8 +16,8 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.parsing import framing
+from erranalytics.store import frames
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def read(path: Path, folder: Path) -> list[dict[str, Any]]:
     db = folder / f"{path.stem}.duckdb"
     assert ea.ingest([path], db=db).faults == ()
     connection = ea.connect(db)
-    rows = store.rows(connection, EVENTS.replace("e.component", "e.component, e.level, e.ts_source"))
+    rows = frames.rows(connection, EVENTS.replace("e.component", "e.component, e.level, e.ts_source"))
     connection.close()
     return rows
 

@@ -17,8 +17,8 @@ import pytest
 from support.client_logs import BOOK, CLIENTS, EVENTS, formats_of, unwrapped
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.parsing import framing
+from erranalytics.store import frames
 
 PYTHON = ("ollama-python", "openai-python", "anthropic-python", "httpx", "requests")
 # The logs of the lab and the clients that wrote them.
@@ -39,7 +39,7 @@ def read(path: Path, folder: Path) -> list[dict[str, Any]]:
     done = ea.ingest([path], db=db)
     assert done.faults == ()
     connection = ea.connect(db)
-    rows = store.rows(connection, EVENTS)
+    rows = frames.rows(connection, EVENTS)
     connection.close()
     return rows
 

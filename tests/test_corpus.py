@@ -16,7 +16,7 @@ from support.lab import servers
 from support.once import Once
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store import frames
 
 pytestmark = pytest.mark.slow
 
@@ -62,13 +62,13 @@ def test_every_line_is_accounted_for(corpus_db: Path, corpus: duckdb.DuckDBPyCon
 def test_again_changes_nothing(shared: Path, corpus_db: Path, tmp_path: Path) -> None:
     """The corpus a second time leaves every table as it is."""
     connection = ea.connect(corpus_db)
-    before = store.digests(connection)
+    before = frames.digests(connection)
     connection.close()
     own = shutil.copy(corpus_db, tmp_path / "corpus.duckdb")
     done = ea.ingest([shared / "corpus" / "server"], db=own, tz="UTC")
     assert {one.status for one in done.results} == {"known"}
     connection = ea.connect(own)
-    assert store.digests(connection) == before
+    assert frames.digests(connection) == before
     connection.close()
 
 
@@ -149,11 +149,11 @@ def test_loads_of_real_servers(corpus: duckdb.DuckDBPyConnection) -> None:
     served = "inner join sources as s using (source_id) where s.uri like '%/server/%'"
     columns = ", ".join(f"count(l.{name}) / count(*) as {name}" for name in FLOORS)
     unknown = "count(*) filter (where l.outcome = 'unknown') as unknown"
-    (row,) = store.rows(corpus, f"select {columns}, {unknown}, count(*) as loads from model_loads as l {served}")
+    (row,) = frames.rows(corpus, f"select {columns}, {unknown}, count(*) as loads from model_loads as l {served}")
     assert row["loads"] >= 390
     assert row["unknown"] <= 1
     assert {name: row[name] for name in FLOORS if row[name] < FLOORS[name]} == {}
-    (seen,) = store.rows(
+    (seen,) = frames.rows(
         corpus, f"select count(*) as readings, count(distinct library) as libraries from gpu_memory as g {served}"
     )
     assert seen["readings"] >= 1250
@@ -165,7 +165,7 @@ def test_runs_of_real_servers(corpus: duckdb.DuckDBPyConnection) -> None:
     sql = """select count(*) as runs, count(*) filter (where cardinality(config) > 0) / count(*) as config,
              count(devices) / count(*) as devices
              from server_sessions inner join sources using (source_id) where version is not null and uri like '%/server/%'"""
-    (row,) = store.rows(corpus, sql)
+    (row,) = frames.rows(corpus, sql)
     assert row["runs"] >= 145
     assert min(row["config"], row["devices"]) >= 0.98
 
@@ -174,6 +174,6 @@ def test_models_of_requests_of_real_servers(corpus: duckdb.DuckDBPyConnection) -
     """How many requests have a model does not fall behind; none has one without saying how it is known."""
     sql = """select count(*) filter (where model is not null) as told, count(*) filter (where (model is null) <> (model_source is null)) as odd,
              count(*) filter (where not is_inference and model is not null) as other from requests"""
-    (row,) = store.rows(corpus, sql)
+    (row,) = frames.rows(corpus, sql)
     assert row["told"] >= 650
     assert (row["odd"], row["other"]) == (0, 0)

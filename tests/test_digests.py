@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import identity, loads
 from erranalytics.parsing import lineformats
 from erranalytics.sources import digest as digests
 from erranalytics.sources.digest import Digest
 from erranalytics.sources.files import open_source, prefix_digests
+from erranalytics.store.connection import open_in_memory
 
 LEAF = 1000
 
@@ -70,7 +70,7 @@ def test_a_long_source_of_an_earlier_version_is_known(tmp_path: Path) -> None:
     data = "".join(line.format(n % 60, n) for n in range(60)).encode()
     path = tmp_path / "server.log"
     path.write_bytes(data)
-    connection, options = store.open_in_memory(), loads.Options(lineformats.load(), rulebook.load())
+    connection, options = open_in_memory(), loads.Options(lineformats.load(), rulebook.load())
     loads.load(connection, open_source(str(path)), options)
     connection.execute("update sources set content_digest = ?", [hashlib.sha256(data).hexdigest()])
     assert loads.load(connection, open_source(str(path)), options).status == "known"

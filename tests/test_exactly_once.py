@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.content import Content, content, counts, difference, digests, ledger
 
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import Memo
 from erranalytics.ingestion import loads
 from erranalytics.ingestion.loads import LoadResult, Options
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import open_source
+from erranalytics.store.connection import open_in_memory
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def write(path: Path, data: bytes) -> Path:
 def bench() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """An empty store and a folder."""
     with TemporaryDirectory() as folder:
-        connection = store.open_in_memory()
+        connection = open_in_memory()
         yield connection, Path(folder)
         connection.close()
 

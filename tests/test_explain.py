@@ -92,7 +92,7 @@ def test_every_cause_can_be_told(code: str) -> None:
 def test_a_code_needs_no_polars() -> None:
     """Explaining a code imports neither polars nor duckdb: it stays quick."""
     script = (
-        "import sys; from erranalytics import rulebook; from erranalytics.explanation.explanation import explain;"
+        "import sys; from erranalytics.classification import rulebook; from erranalytics.explanation.explanation import explain;"
         "explain('MEM001', book=rulebook.load()).lines(); print('polars' in sys.modules, 'duckdb' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

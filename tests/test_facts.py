@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from erranalytics import store
 from erranalytics.classification import facts, rulebook
 from erranalytics.classification.classifier import classify
 from erranalytics.classification.remedies import remedies
+from erranalytics.store.connection import open_in_memory
 
 BOOK = rulebook.load()
 
@@ -69,7 +69,7 @@ def test_notices_tell_no_facts() -> None:
 
 def test_store_has_a_column_for_each_fact_with_its_meaning() -> None:
     """The columns of ``errors`` are those of the facts, comments included."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     found = dict(
         connection.execute("select column_name, comment from duckdb_columns() where table_name = 'errors'").fetchall()
     )

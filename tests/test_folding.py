@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from support.content import content, difference
 
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import Memo
 from erranalytics.ingestion import loads
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import open_source
+from erranalytics.store.connection import open_in_memory
 
 FORMATS, RULES, MEMO = lineformats.load(), rulebook.load(), Memo()
 COUNTS = "select code, error_count, request_count, restart_count from incidents order by incident_id"
@@ -78,7 +78,7 @@ CRASHES = {
 
 def ingested(folder: Path, steps: Sequence[str]) -> Any:
     """A store after a file that grew in steps."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     for text in steps:
         path = folder / "server.log"
         path.write_text(text, encoding="utf-8")

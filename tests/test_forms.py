@@ -26,7 +26,7 @@ from erranalytics.classification.classifier import Memo
 from erranalytics.ingestion import pipeline
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import Source, from_bytes, open_source
-from erranalytics.sources.lines import BLOCK_BYTES, read
+from erranalytics.sources.lines import BLOCK_BYTES, read_blocks
 from erranalytics.wrappers import forms, unwrapping
 from erranalytics.wrappers.unwrapping import WrapState
 
@@ -250,7 +250,7 @@ def unwrap(source: Source, *, block_bytes: int = BLOCK_BYTES) -> tuple[str, pl.D
     """The wrapper of a source and its BODIES."""
     wrapper = unwrapping.detect(source.text_sample())
     state, parts = WrapState(wrapper), []
-    for block in read(source, block_bytes=block_bytes):
+    for block in read_blocks(source, block_bytes=block_bytes):
         is_last = block.digest is not None
         lines = block.lines if block.tail is None else pl.concat([block.lines, block.tail])
         bodies, state = unwrapping.unwrap(lines, state, is_last=is_last)

@@ -19,10 +19,10 @@ from support.gateway_logs import Rows, Written, rows, write_store
 from support.once import Once
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import reclassification
 from erranalytics.reports import runner
+from erranalytics.store.connection import open_store
 
 NGINX = ("nginx-access.log", "nginx-error.log")
 SERVER = "server-0.24.0.log.gz"
@@ -154,7 +154,7 @@ def test_the_order_of_the_logs_changes_nothing(folder: Path, tmp_path: Path) -> 
 
 def test_reclassifying_changes_nothing(gateway_db: Path, tmp_path: Path) -> None:
     """The texts of gateway lines are put together from the store, and all verdicts and incidents stay."""
-    connection = store.open_store(Path(shutil.copy(gateway_db, tmp_path / "a.duckdb")))
+    connection = open_store(Path(shutil.copy(gateway_db, tmp_path / "a.duckdb")))
     before = content(connection)
     done = reclassification.reclassify(connection, rules=rulebook.load(), force=True)
     assert (done.changed_count, content(connection)) == (0, before)

@@ -16,8 +16,8 @@ import pytest
 from support.content import digests
 from support.stores import SAMPLES
 
-from erranalytics import store
 from erranalytics.errors import StoreError
+from erranalytics.store.connection import open_read_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")]
 
@@ -33,7 +33,7 @@ def command(path: Path, db: Path) -> list[str]:
 def held(db: Path) -> Digests | None:
     """What a store holds; None when there is none yet."""
     try:
-        connection = store.open_read_only(db)
+        connection = open_read_only(db)
     except StoreError:
         return None
     found = digests(connection)

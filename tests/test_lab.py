@@ -15,7 +15,7 @@ from support.lab import servers
 from support.once import Once
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store import frames
 
 INFERENCE = ("/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/v1/")
 
@@ -54,7 +54,7 @@ def test_how_runs_ended(shared: Path, lab: duckdb.DuckDBPyConnection) -> None:
     sql = """select uri, end_reason, version, devices, config['OLLAMA_HOST'] as host from server_sessions
              inner join sources using (source_id) where version is not null order by session_id"""
     found: dict[str, list[str]] = {}
-    for row in store.rows(lab, sql):
+    for row in frames.rows(lab, sql):
         found.setdefault(Path(row["uri"]).parent.name, []).append(row["end_reason"])
         assert row["host"] == "http://127.0.0.1:11434"
         assert row["devices"] == ["cpu 23.5 GiB"]

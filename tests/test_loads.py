@@ -11,11 +11,12 @@ import duckdb
 import pytest
 from support.content import content, difference, digests, ledger
 
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import loads, prefetch
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import open_source
+from erranalytics.store import frames
+from erranalytics.store.connection import open_store
 
 FORMATS, RULES = lineformats.load(), rulebook.load()
 
@@ -53,7 +54,7 @@ KILLED = slog(60, 'msg="llama runner process no longer running" sys=9 string="si
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty store."""
-    opened = store.open_store(tmp_path / "t.duckdb")
+    opened = open_store(tmp_path / "t.duckdb")
     yield opened
     opened.close()
 
@@ -73,13 +74,13 @@ def test_same_file_again_adds_nothing(connection: duckdb.DuckDBPyConnection, tmp
     """Not a row changes in any table; another name and gzip make no difference."""
     path = write(tmp_path / "a.log", START + LOAD + OOM)
     assert load(connection, path).status == "new"
-    before = store.digests(connection)
+    before = frames.digests(connection)
     copy = tmp_path / "copy.gz"
     copy.write_bytes(gzip.compress(path.read_bytes()))
     assert [load(connection, one).status for one in (path, write(tmp_path / "b.log", path.read_text()), copy)] == [
         "known"
     ] * 3
-    assert store.digests(connection) == before
+    assert frames.digests(connection) == before
 
 
 def test_grown_file_adds_its_tail(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_grown_file_adds_its_tail(connection: duckdb.DuckDBPyConnection, tmp_pat
     write(path, START + LOAD + OOM + START)
     result = load(connection, path)
     assert (result.status, result.line_count) == ("grown", 5)
-    other = store.open_store(tmp_path / "o.duckdb")
+    other = open_store(tmp_path / "o.duckdb")
     load(other, path)
     assert difference(content(connection), content(other)) == {}
     assert sum(content(other)["incidents"].values()) == 1
@@ -125,7 +126,7 @@ def test_failed_load_leaves_nothing(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row in ``loads`` is written last; what happens before it goes is rolled back."""
-    before = store.digests(connection)
+    before = frames.digests(connection)
 
     def fail(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
@@ -133,7 +134,7 @@ def test_failed_load_leaves_nothing(
     monkeypatch.setattr(loads, "_write_loads", fail)
     with pytest.raises(KeyboardInterrupt):
         load(connection, write(tmp_path / "a.log", START + OOM))
-    assert store.digests(connection) == before
+    assert frames.digests(connection) == before
     monkeypatch.undo()
     assert load(connection, tmp_path / "a.log").status == "new"
 
@@ -153,7 +154,7 @@ def test_batches_change_nothing(tmp_path: Path, block_bytes: int) -> None:
     )
     seen = []
     for size in (block_bytes, 1 << 22):
-        opened = store.open_store(tmp_path / f"{size}.duckdb")
+        opened = open_store(tmp_path / f"{size}.duckdb")
         load(opened, path, block_bytes=size)
         seen.append(digests(opened, with_resume=False))
         opened.close()

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store import frames
 
 MIB, GIB = 1 << 20, 1 << 30
 BLOB = "sha256-" + "ab12" * 16
@@ -241,7 +241,7 @@ def ingested(log: str | Path, folder: Path) -> duckdb.DuckDBPyConnection:
 
 def loads_of(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The attempts with what is known of each."""
-    rows = store.rows(connection, "select * from model_loads order by load_seq")
+    rows = frames.rows(connection, "select * from model_loads order by load_seq")
     return [{name: value for name, value in row.items() if value is not None and name not in NUMBERS} for row in rows]
 
 
@@ -300,10 +300,10 @@ def told(connection: duckdb.DuckDBPyConnection) -> list[list[Any]]:
     """What this page derives, without numbers of rows."""
     numbers = ", ".join(NUMBERS[:5])
     return [
-        store.rows(connection, f"select * exclude ({numbers}) from model_loads order by load_seq"),
-        store.rows(connection, "select * exclude (event_id, source_id, session_id) from gpu_memory order by all"),
-        store.rows(connection, "select ts_end, model, model_source from requests order by event_id"),
-        store.rows(connection, "select * exclude (session_id, first_event_id, last_event_id) from server_sessions order by ts_end"),
+        frames.rows(connection, f"select * exclude ({numbers}) from model_loads order by load_seq"),
+        frames.rows(connection, "select * exclude (event_id, source_id, session_id) from gpu_memory order by all"),
+        frames.rows(connection, "select ts_end, model, model_source from requests order by event_id"),
+        frames.rows(connection, "select * exclude (session_id, first_event_id, last_event_id) from server_sessions order by ts_end"),
     ]  # fmt: skip
 
 

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import content
 
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import Memo
 from erranalytics.ingestion import loads
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import discard, from_bytes, open_source
+from erranalytics.store.connection import open_in_memory
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ MEMO = Memo()
 
 def digests(text: str, **options: Any) -> dict[str, Any]:
     """What a store holds after a log, with all numbers but without the times of the load; its account adds up."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     source = from_bytes(text.encode())
     try:
         loads.load(connection, source, loads.Options(FORMATS, RULES, memo=MEMO, **options))
@@ -101,7 +101,7 @@ def digests(text: str, **options: Any) -> dict[str, Any]:
 
 def incidents(paths: Iterable[Path]) -> dict[str, Counter[tuple[str, ...]]]:
     """The incidents and fingerprints of files, by their content, read one after the other."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     for path in paths:
         loads.load(connection, open_source(str(path)), loads.Options(FORMATS, RULES, memo=MEMO))
     assert content.ledger(connection) == []
@@ -167,7 +167,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             source = open_source(str(path))
         except InputError:
             return
-        connection = store.open_in_memory()
+        connection = open_in_memory()
         loads.load(connection, source, loads.Options(FORMATS, RULES, memo=MEMO))
         assert content.ledger(connection) == []
         connection.close()

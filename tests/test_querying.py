@@ -16,9 +16,9 @@ import duckdb
 import pytest
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.errors import StoreError, UsageError
 from erranalytics.reports import runner
+from erranalytics.store.connection import open_store
 from erranalytics.store.queries import Limit
 
 # Without end for any patience, in few bytes.
@@ -33,7 +33,7 @@ RECIPES = {
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without rows."""
     path = tmp_path_factory.mktemp("querying") / "s.duckdb"
-    store.open_store(path).close()
+    open_store(path).close()
     return path
 
 
@@ -151,7 +151,7 @@ def test_readers_of_one_store_get_along(db: Path, connection: duckdb.DuckDBPyCon
 
 def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
     """A program that has the store open for itself is told so, not that the file is damaged."""
-    store.open_store(tmp_path / "s.duckdb").close()
+    open_store(tmp_path / "s.duckdb").close()
     other = duckdb.connect(str(tmp_path / "s.duckdb"))
     with pytest.raises(StoreError, match="is open in this program already") as caught:
         ea.connect(tmp_path / "s.duckdb")

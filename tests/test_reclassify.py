@@ -12,12 +12,13 @@ import pytest
 from support.content import content, difference
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.classification import rulebook, verdicts
 from erranalytics.classification.rulebook import Rulebook
 from erranalytics.ingestion import loads, reclassification, stored_text
 from erranalytics.parsing import lineformats
 from erranalytics.sources.files import open_source
+from erranalytics.store import frames
+from erranalytics.store.connection import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +47,7 @@ def captures(root: Path) -> list[Path]:
 
 def filled(path: Path, logs: list[Path], *, rules: Rulebook = RULES) -> duckdb.DuckDBPyConnection:
     """A store with those logs, judged by a book."""
-    connection = store.open_store(path)
+    connection = open_store(path)
     for log in logs:
         loads.load(connection, open_source(str(log)), loads.Options(FORMATS, rules))
     return connection
@@ -69,7 +70,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
 @pytest.fixture
 def known(stored: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A copy of it that a test may change."""
-    connection = store.open_store(Path(shutil.copy(stored, tmp_path / "known.duckdb")))
+    connection = open_store(Path(shutil.copy(stored, tmp_path / "known.duckdb")))
     yield connection
     connection.close()
 
@@ -89,14 +90,14 @@ def test_the_columns_tell_what_the_lines_told(known: duckdb.DuckDBPyConnection) 
 
 def test_the_same_rules_change_nothing(known: duckdb.DuckDBPyConnection) -> None:
     """Nothing is looked at; when it is forced, every table comes out with the same rows."""
-    before, errors = store.digests(known), known.execute(ERRORS).fetchall()
+    before, errors = frames.digests(known), known.execute(ERRORS).fetchall()
     done = reclassification.reclassify(known, rules=RULES)
-    assert (done.is_current, done.changes.height, store.digests(known)) == (True, 0, before)
+    assert (done.is_current, done.changes.height, frames.digests(known)) == (True, 0, before)
     assert done.told == "the events were judged by these rules already, nothing changed"
     done = reclassification.reclassify(known, rules=RULES, force=True)
     assert (done.is_current, done.changed_count, done.changes.height) == (False, 0, 0)
     assert known.execute(ERRORS).fetchall() == errors
-    assert store.digests(known) == before
+    assert frames.digests(known) == before
 
 
 def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, root: Path, tmp_path: Path) -> None:
@@ -114,10 +115,10 @@ def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, ro
     assert found
     assert {row["code"]: row["after"] for row in found} == {row["code"]: counts.get(row["code"], 0) for row in found}
     assert all(row["after"] == row["before"] + row["added"] - row["removed"] for row in found)
-    once = store.digests(never)
+    once = frames.digests(never)
     assert reclassification.reclassify(never, rules=RULES).is_current
     reclassification.reclassify(never, rules=RULES, force=True)
-    assert store.digests(never) == once
+    assert frames.digests(never) == once
     never.close()
 
     reclassification.reclassify(known, rules=book)
@@ -154,6 +155,6 @@ def test_a_folder_of_rules_comes_and_goes(root: Path, tmp_path: Path) -> None:
     )
     assert added.get("UNK001", 0) > 0
     assert removed.get("UNK001") == added["UNK001"]
-    connection = store.open_store(db)
+    connection = open_store(db)
     assert difference(content(connection), before) == {}
     connection.close()

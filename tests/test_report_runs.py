@@ -17,9 +17,9 @@ import duckdb
 import pytest
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.reports import catalogue
 from erranalytics.reports.runner import ask, run
+from erranalytics.store.connection import open_in_memory
 
 REPORTS = ("model-loads", "gpu-memory", "crashes-and-restarts", "sessions", "latency", "slow-requests")
 SAMPLES = ("requests-0.24.0.log", "crash-0.24.0.log.gz", "restart-0.24.0.log", "oom-0.24.0.log", "queue-0.24.0.log")
@@ -556,7 +556,7 @@ def test_how_it_ended_keeps_requests_apart(samples: duckdb.DuckDBPyConnection) -
 
 def seen_thrice() -> duckdb.DuckDBPyConnection:
     """One request that a client, a gateway and Ollama saw, one without Ollama, one that only Ollama and one that only a client saw."""
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     ts, line = (
         NOW - timedelta(hours=1),
         {"endpoint": "/api/chat", "status": 200, "is_poll": False, "is_inference": True},
@@ -668,7 +668,7 @@ HOSTILE = "<script>alert(1)</script>'; drop table events; -- \x1b[31m[red]|\n%s{
 @pytest.mark.parametrize("name", REPORTS)
 def test_runs_on_an_empty_store(name: str) -> None:
     """Nothing to tell is an empty table in every form."""
-    result = run(name, connection=store.open_in_memory(), now=NOW)
+    result = run(name, connection=open_in_memory(), now=NOW)
     assert result.frame.height == 0
     assert result.frame.columns == [column.name for column in result.columns]
 
@@ -676,7 +676,7 @@ def test_runs_on_an_empty_store(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_hostile_text_is_only_text(name: str) -> None:
     """A host, a model and a version that try to be something else come out as they went in, as a value and as a filter."""
-    connection, ts = store.open_in_memory(), NOW - timedelta(hours=1)
+    connection, ts = open_in_memory(), NOW - timedelta(hours=1)
     end = ts + timedelta(minutes=1)
     insert(connection, "sources", source_id=1, uri=HOSTILE, wrapper="plain", host=HOSTILE, encoding="utf-8", compression="none", byte_count=1,
            line_count=1, head_digest="a", content_digest="a", stream_id=1)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store import frames
 
 HOST = "Jan  5 10:00:{:02d} gpu01 "
 
@@ -57,7 +57,7 @@ def runs(log: list[str], folder: Path) -> list[dict[str, Any]]:
     path.write_text("\n".join(log) + "\n", encoding="utf-8")
     ea.ingest([path], db=db, tz="UTC", year=2026)
     connection = ea.connect(db)
-    frame = store.rows(connection, "select * from server_sessions where version is not null order by session_id")
+    frame = frames.rows(connection, "select * from server_sessions where version is not null order by session_id")
     connection.close()
     return frame
 
@@ -77,7 +77,7 @@ def plain(log: str, folder: Path) -> list[dict[str, Any]]:
     path.write_text(log, encoding="utf-8")
     ea.ingest([path], db=db, tz="UTC")
     connection = ea.connect(db)
-    rows = store.rows(connection, "select * from server_sessions order by session_id")
+    rows = frames.rows(connection, "select * from server_sessions order by session_id")
     connection.close()
     return rows
 

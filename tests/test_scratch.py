@@ -10,10 +10,10 @@ import pytest
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.classification import rulebook
 from erranalytics.ingestion import in_memory
 from erranalytics.sources.files import from_bytes
+from erranalytics.store import connection
 
 RULES = rulebook.load()
 OOM = "Error: llama runner process has terminated: cudaMalloc failed: out of memory"
@@ -85,8 +85,8 @@ def test_each_thread_has_a_store() -> None:
 def test_stores_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text without an echo opens no store, many blocks one."""
     opened: list[int] = []
-    whole = store.open_in_memory
-    monkeypatch.setattr(store, "open_in_memory", lambda: opened.append(1) or whole())
+    whole = connection.open_in_memory
+    monkeypatch.setattr(connection, "open_in_memory", lambda: opened.append(1) or whole())
     monkeypatch.setattr(in_memory, "_KEPT", threading.local())
     for text in TEXTS[:8]:
         ea.classify(text)

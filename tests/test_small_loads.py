@@ -12,10 +12,10 @@ from support.content import ledger
 from support.stores import SAMPLES
 
 import erranalytics as ea
-from erranalytics import store
 from erranalytics.derivation import steps
 from erranalytics.errors import InputError
 from erranalytics.ingestion import inputs, loads
+from erranalytics.store.connection import open_store
 
 SERVER = [SAMPLES / "server" / name for name in ("oom-0.24.0.log", "queue-0.24.0.log", "cloud-0.24.0.log")]
 CLIENT = [SAMPLES / "client" / name for name in ("httpx.jsonl", "ollama-python.jsonl")]
@@ -183,7 +183,7 @@ def test_what_cannot_be_read_is_a_fault_among_the_others(tmp_path: Path) -> None
 def test_nothing_is_seen_of_a_group_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows of a group come with its commit; ended before it, the next call gives what an undisturbed one gives."""
     db, names = tmp_path / "t.duckdb", small_files(tmp_path, 4)
-    store.open_store(db).close()
+    open_store(db).close()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loads, "_write_loads", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         ea.ingest(names, db=db)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from erranalytics.errors import InputError
+from erranalytics.sources import compression
 from erranalytics.sources.compression import zstd
 from erranalytics.sources.files import (
-    compression,
     detect_encoding,
     discard,
     expand,
@@ -23,7 +23,7 @@ from erranalytics.sources.files import (
     open_spooled,
     prefix_digests,
 )
-from erranalytics.sources.lines import read
+from erranalytics.sources.lines import read_blocks
 
 LOG = "time=2026-01-01T00:00:00Z level=INFO msg=a\n"
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -101,7 +101,7 @@ def test_what_has_no_file_is_spooled_and_discarded() -> None:
     """A stream is read through a temporary file that is gone afterwards; so is one that is no text."""
     source = open_spooled(io.BytesIO(gzip.compress(LOG.encode())), uri="stdin")
     assert (source.uri, source.mtime, source.can_grow) == ("stdin", None, False)
-    assert [line for block in read(source) for line in block.lines["raw"]] == [LOG.rstrip()]
+    assert [line for block in read_blocks(source) for line in block.lines["raw"]] == [LOG.rstrip()]
     discard(source)
     assert not source.path.exists()
 

@@ -11,17 +11,19 @@ import pytest
 from support.content import ledger
 
 import erranalytics as ea
-from erranalytics import datafiles, store
+from erranalytics import datafiles
 from erranalytics.errors import StoreError
 from erranalytics.reports import runner
+from erranalytics.store import frames, migrate
+from erranalytics.store.connection import open_in_memory, open_read_only, open_store
 
 
 def test_new_store_has_every_migration(tmp_path: Path) -> None:
     """The schema version is that of the newest migration; opening again changes nothing."""
     path = tmp_path / "deep" / "a.duckdb"
-    store.open_store(path).close()
-    connection = store.open_store(path)
-    assert store.schema_version(connection, path) == store.migrations()[-1][0]
+    open_store(path).close()
+    connection = open_store(path)
+    assert migrate.schema_version(connection, path) == migrate.migrations()[-1][0]
     connection.close()
 
 
@@ -30,7 +32,7 @@ def test_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
     path.write_text("no database")
     with pytest.raises(StoreError, match="not a DuckDB file") as fault:
-        store.open_store(path)
+        open_store(path)
     assert fault.value.hint and fault.value.location == str(path)
 
 
@@ -40,7 +42,7 @@ def test_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with duckdb.connect(str(path)) as other:
         other.execute("create table t (a integer)")
     with pytest.raises(StoreError, match="not a store"):
-        store.open_store(path)
+        open_store(path)
     with duckdb.connect(str(path), read_only=True) as other:
         assert other.execute("select table_name from duckdb_tables()").fetchall() == [("t",)]
 
@@ -48,25 +50,25 @@ def test_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 def test_newer_schema_is_refused(tmp_path: Path) -> None:
     """An old program does not write into a new store."""
     path = tmp_path / "a.duckdb"
-    connection = store.open_store(path)
+    connection = open_store(path)
     connection.execute("update meta set value = '9999' where key = 'schema_version'")
     connection.close()
     with pytest.raises(StoreError, match="newer erranalytics"):
-        store.open_store(path)
+        open_store(path)
 
 
 def test_missing_store_and_folder(tmp_path: Path) -> None:
     """Reading needs a store; a folder is none."""
     with pytest.raises(StoreError, match="no store yet"):
-        store.open_read_only(tmp_path / "a.duckdb")
+        open_read_only(tmp_path / "a.duckdb")
     with pytest.raises(StoreError, match="folder"):
-        store.open_store(tmp_path)
+        open_store(tmp_path)
 
 
 def test_reader_cannot_write(tmp_path: Path) -> None:
     """``connect`` and ``sql`` are read-only."""
-    store.open_store(tmp_path / "a.duckdb").close()
-    connection = store.open_read_only(tmp_path / "a.duckdb")
+    open_store(tmp_path / "a.duckdb").close()
+    connection = open_read_only(tmp_path / "a.duckdb")
     with pytest.raises(duckdb.Error):
         connection.execute("delete from events")
     connection.close()
@@ -74,22 +76,24 @@ def test_reader_cannot_write(tmp_path: Path) -> None:
 
 def test_append_by_name_without_pyarrow(tmp_path: Path) -> None:
     """Frames go in by the Arrow stream; columns they lack become NULL."""
-    connection = store.open_store(tmp_path / "a.duckdb")
+    connection = open_store(tmp_path / "a.duckdb")
     frame = pl.DataFrame({"value": ["b"], "key": ["a"]})
-    assert store.append(connection, "meta", frame) == 1
+    assert frames.append(connection, "meta", frame) == 1
     assert connection.execute("select value from meta where key = 'a'").fetchall() == [("b",)]
     connection.close()
 
 
 def test_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     """An error inside takes everything back."""
-    connection = store.open_store(tmp_path / "a.duckdb")
-    with pytest.raises(ZeroDivisionError), store.transaction(connection):
+    connection = open_store(tmp_path / "a.duckdb")
+    with pytest.raises(ZeroDivisionError), frames.transaction(connection):
         connection.execute("insert into meta values ('x', 'y')")
         raise ZeroDivisionError
     assert connection.execute("select count(*) from meta where key = 'x'").fetchall() == [(0,)]
     connection.close()
 
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # --- the baseline of a new store ---------------------------------------------------------------------------------------
 
@@ -113,23 +117,27 @@ CATALOGUE = """
 
 
 def catalogue(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
-    """The schema of a store, and what its ``meta`` says."""
+    """The schema of a store, and the rows that a new store has."""
     meta = connection.execute("select 'meta', key, null, value, null from meta order by key").fetchall()
-    return [*connection.execute(CATALOGUE).fetchall(), *meta]
+    defaults = connection.execute(
+        "select 'default', d::varchar, null, null, null from setting_defaults as d order by all"
+    )
+    return [*meta, *defaults.fetchall(), *connection.execute(CATALOGUE).fetchall()]
 
 
 @pytest.fixture
 def replayed(tmp_path: Path) -> list[tuple[object, ...]]:
     """The schema that the migrations make, one after the other, as it is read from a file."""
     with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
-        store._replay(connection, after=0)
+        migrate._replay(connection, after=0)
+        migrate._replace_views(connection)
     with duckdb.connect(str(tmp_path / "replayed.duckdb")) as connection:
         return catalogue(connection)
 
 
 def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ...]], tmp_path: Path) -> None:
-    """Tables, columns, comments, keys, views and macros, in a file and in memory; there is something of each."""
-    for connection in (store.open_store(tmp_path / "a.duckdb"), store.open_in_memory()):
+    """``schema.sql`` has their tables, columns, comments and keys, and no migration leaves a view that ``views/`` lacks."""
+    for connection in (open_store(tmp_path / "a.duckdb"), open_in_memory()):
         assert catalogue(connection) == replayed
         connection.close()
     kinds = Counter(str(row[0]) for row in replayed)
@@ -138,24 +146,25 @@ def test_a_new_store_is_what_the_migrations_make(replayed: list[tuple[object, ..
     assert sum(row[4] is not None for row in replayed) > 350
 
 
-def test_a_new_store_replays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the baseline is there no migration is run, for no path and no name of a file."""
-    assert store.baseline() is not None
-    monkeypatch.setattr(store, "_replay", lambda *args, **kwargs: pytest.fail("replayed"))
+def test_a_new_store_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the baseline exists a new store runs neither schema nor migrations, whatever its path."""
+    assert migrate.baseline() is not None
+    for name in ("_create", "_replay", "_replace_views"):
+        monkeypatch.setattr(migrate, name, lambda *args, **kwargs: pytest.fail("not a copy"))
     for name in ("a.duckdb", 'it\'s "a".duckdb', "a"):
-        store.open_store(tmp_path / "über ' folder" / name).close()
-    store.open_in_memory().close()
+        open_store(tmp_path / "über ' folder" / name).close()
+    open_in_memory().close()
 
 
-def test_without_a_baseline_the_migrations_are_run(
+def test_without_a_baseline_the_schema_is_made(
     replayed: list[tuple[object, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is damaged, or that can be kept nowhere, is no obstacle."""
+    """A baseline that is damaged, or that cannot be kept, does not prevent a new store."""
     damaged = tmp_path / "schema.duckdb"
     damaged.write_bytes(b"no database")
     for name, found in {"a.duckdb": damaged, "b.duckdb": None}.items():
-        monkeypatch.setattr(store, "baseline", lambda found=found: found)
-        store.open_store(tmp_path / name).close()
+        monkeypatch.setattr(migrate, "baseline", lambda found=found: found)
+        open_store(tmp_path / name).close()
         with duckdb.connect(str(tmp_path / name)) as connection:
             assert catalogue(connection) == replayed
 
@@ -183,9 +192,81 @@ def test_a_baseline_is_kept_where_it_can_be(tmp_path: Path, monkeypatch: pytest.
     assert datafiles.cached_file("s", "2", "db", make) is None
 
 
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_other_views(tmp_path: Path) -> Path:
+    """A store of the current tables with the views of another version: one is missing, one has another text."""
+    path = tmp_path / "a.duckdb"
+    connection = open_store(path)
+    connection.execute("drop view findings; create or replace view runs as select 1 as session_id")
+    connection.execute("update meta set value = 'other' where key = 'views'")
+    connection.close()
+    return path
+
+
+def test_views_of_another_version_are_replaced(
+    with_other_views: Path, replayed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer makes its own views, once: opening again replaces nothing."""
+    open_store(with_other_views).close()
+    with duckdb.connect(str(with_other_views)) as connection:
+        assert catalogue(connection) == replayed
+    monkeypatch.setattr(migrate, "_replace_views", lambda connection: pytest.fail("replaced again"))
+    open_store(with_other_views).close()
+    open_read_only(with_other_views).close()
+
+
+def test_views_of_another_version_are_not_read(with_other_views: Path) -> None:
+    """A reader cannot replace them, so it refuses the store and says what does."""
+    with pytest.raises(StoreError, match="its views are not those") as fault:
+        open_read_only(with_other_views)
+    assert "ingest" in str(fault.value.hint)
+
+
+def test_a_store_without_a_digest_gets_its_views(with_other_views: Path, replayed: list[tuple[object, ...]]) -> None:
+    """So it is with stores of the versions that kept their views in migrations."""
+    with duckdb.connect(str(with_other_views)) as connection:
+        connection.execute("delete from meta where key = 'views'")
+    open_store(with_other_views).close()
+    with duckdb.connect(str(with_other_views)) as connection:
+        assert catalogue(connection) == replayed
+
+
+def test_migrations_are_for_tables() -> None:
+    """Those after the thirteenth make no view and no macro: ``views/`` does."""
+    later = [sql.lower() for number, sql in migrate.migrations() if number > 13]
+    assert not [sql for sql in later if " view " in sql or " macro " in sql]
+
+
+def test_a_reader_of_the_schema_finds_every_comment() -> None:
+    """Every table, view and column of a table has a comment."""
+    connection = open_in_memory()
+    rows = connection.execute(CATALOGUE).fetchall()
+    connection.close()
+    tables = {row[1] for row in rows if row[0] == "table"}
+    assert not [row[1] for row in rows if row[0] in {"table", "view"} and not row[4]]
+    assert not [row[1:3] for row in rows if row[0] == "column" and row[1] in tables and not row[4]]
+
+
+# --- SQL files --------------------------------------------------------------------------------------------------------
+
+# Being wrapped on a branch of their own.
+WIDE = {"queries", "derive", "linking", "relaying", "reconcile"}
+
+
+def test_no_sql_line_is_wide() -> None:
+    """At most 120 characters, comments and headers included."""
+    files = [*(ROOT / "queries").glob("*.sql"), *(ROOT / "erranalytics").rglob("*.sql")]
+    files = [path for path in files if not WIDE & set(path.parts)]
+    assert len(files) > 60
+    lines = ((path, n, line) for path in files for n, line in enumerate(path.read_text("utf-8").splitlines(), 1))
+    assert not [f"{path.relative_to(ROOT)}:{n}" for path, n, line in lines if len(line) > 120]
+
+
 # --- migrations -------------------------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).resolve().parent.parent
 CAPTURE = (ROOT / "tests" / "data" / "once" / "restarts.log").read_bytes()
 # Half of the capture, at a line end, is what the older program read.
 HALF = CAPTURE[: CAPTURE.index(b"\n", len(CAPTURE) // 2) + 1]
@@ -204,7 +285,7 @@ def columns(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, l
     return found
 
 
-OLDER = [number for number, _ in store.migrations()[:-1]]
+OLDER = [number for number, _ in migrate.migrations()[:-1]]
 # The oldest and the newest of them are read in every run.
 SLOW = {number: [pytest.mark.slow] for number in OLDER[1:-1]}
 
@@ -216,7 +297,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     log.write_bytes(HALF)
     ea.ingest([log], db=new)
     with duckdb.connect(str(path)) as connection:
-        for number, sql in store.migrations():
+        for number, sql in migrate.migrations():
             if number <= request.param:
                 connection.execute(sql)
         connection.execute("insert or replace into meta values ('schema_version', ?)", [str(request.param)])
@@ -237,8 +318,8 @@ def test_an_earlier_schema_is_brought_up_to_date(old: tuple[Path, Path]) -> None
             name: connection.execute(f"select columns(*)::varchar from {name} order by all").fetchall()
             for name in ("events", "errors", "requests", "incidents", "server_sessions", "model_loads", "templates")
         }
-    connection = store.open_store(path)
-    assert store.schema_version(connection, path) == store.migrations()[-1][0]
+    connection = open_store(path)
+    assert migrate.schema_version(connection, path) == migrate.migrations()[-1][0]
     assert len(before["events"]) > 50
     for name, rows in before.items():
         width = len(rows[0]) if rows else 0
@@ -269,7 +350,7 @@ def test_an_earlier_schema_cannot_be_read_only(old: tuple[Path, Path]) -> None:
     path, _ = old
     before = path.read_bytes()
     with pytest.raises(StoreError, match="older erranalytics") as fault:
-        store.open_read_only(path)
+        open_read_only(path)
     assert fault.value.hint is not None
     assert "ingest" in fault.value.hint
     assert path.read_bytes() == before

@@ -11,7 +11,7 @@ import pytest
 from support.content import content, difference, ledger
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store.connection import open_read_only, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def both(folder: Path) -> Path:
 
 def agree(one: Path, other: Path) -> None:
     """Both stores say the same, and their accounts add up."""
-    first, second = store.open_read_only(one), store.open_read_only(other)
+    first, second = open_read_only(one), open_read_only(other)
     assert ledger(first) == []
     assert difference(content(first), content(second)) == {}
     first.close()
@@ -85,7 +85,7 @@ def agree(one: Path, other: Path) -> None:
 def db(tmp_path: Path) -> Path:
     """An empty store."""
     path = tmp_path / "together.duckdb"
-    store.open_store(path).close()
+    open_store(path).close()
     return path
 
 
@@ -107,7 +107,7 @@ def test_all_wait_for_the_one_that_holds_it(db: Path, tmp_path: Path, start: Sta
 def test_two_that_write_and_one_that_reads(db: Path, tmp_path: Path, start: Start) -> None:
     """All end well, and the reader sees whole loads only."""
     calm = both(tmp_path)
-    connection = store.open_read_only(calm)
+    connection = open_read_only(calm)
     sizes = [count for (count,) in connection.execute("select event_count from loads order by load_id").fetchall()]
     connection.close()
     writing = [start("ingest", log, "--db", db, "--wait", "60") for log in LOGS]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import erranalytics as ea
-from erranalytics import api, store
+from erranalytics import api
 from erranalytics.errors import StoreLockedError
+from erranalytics.store import connection
 
 HOLDER = """
 import sys, duckdb
@@ -24,7 +25,7 @@ sys.stdin.read()
 def test_it_says_for_whom_it_waits(call: object, tmp_path: Path) -> None:
     """The process is named, once, before the waiting begins; then the call fails or goes on."""
     path, said = tmp_path / "t.duckdb", []
-    store.open_store(path).close()
+    connection.open_store(path).close()
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -45,7 +46,7 @@ def test_it_says_for_whom_it_waits(call: object, tmp_path: Path) -> None:
 def test_without_waiting_it_refuses_at_once(tmp_path: Path) -> None:
     """``--wait 0`` says who holds it and leaves."""
     path, said = tmp_path / "t.duckdb", []
-    store.open_store(path).close()
+    connection.open_store(path).close()
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None

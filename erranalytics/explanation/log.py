@@ -53,6 +53,6 @@ def _roots(text: ParsedText) -> list[Root]:
 
 
 def _read_roots(connection: duckdb.DuckDBPyConnection) -> list[Root]:
-    from erranalytics import store
+    from erranalytics.store import frames
 
-    return [Root(**row | {"wrapping": tuple(row["wrapping"] or ())}) for row in store.rows(connection, _ROOTS)]
+    return [Root(**row | {"wrapping": tuple(row["wrapping"] or ())}) for row in frames.rows(connection, _ROOTS)]

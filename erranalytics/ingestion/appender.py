@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.calls import extraction
 from erranalytics.classification import verdicts
 from erranalytics.ingestion import resume
@@ -17,6 +16,7 @@ from erranalytics.ingestion.resume import Begin, Options
 from erranalytics.ingestion.rows import call_rows, error_rows, event_rows, request_rows
 from erranalytics.ingestion.rulebook_rows import causes_frame
 from erranalytics.parsing import lineformats
+from erranalytics.store import frames
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Appender:
         self._connection, self._options = connection, options
         self._causes = causes_frame(options.rules)
         self._templates = pl.DataFrame(
-            store.rows(connection, "select fingerprint, template_id from templates"),
+            frames.rows(connection, "select fingerprint, template_id from templates"),
             schema={"fingerprint": pl.String, "template_id": pl.Int32},
         )
         self.event_id = event_id
@@ -56,11 +56,11 @@ class Appender:
         calls = told.calls.with_columns(event_id=pl.col("row").cast(pl.Int64) + self.event_id)
         rejects = pl.concat([*(_of_load(batch.rejects, begin) for begin, _, batch in parts), told.rejects])
         self._options.on_events(events)
-        store.append(self._connection, "events", event_rows(events))
-        store.append(self._connection, "requests", request_rows(events))
-        store.append(self._connection, "errors", error_rows(events, self._causes, self._options.rules, calls))
-        store.append(self._connection, "calls", call_rows(calls, events))
-        store.append(self._connection, "rejects", rejects)
+        frames.append(self._connection, "events", event_rows(events))
+        frames.append(self._connection, "requests", request_rows(events))
+        frames.append(self._connection, "errors", error_rows(events, self._causes, self._options.rules, calls))
+        frames.append(self._connection, "calls", call_rows(calls, events))
+        frames.append(self._connection, "rejects", rejects)
         self.event_id += events.height
         _add_up(parts, events, rejects)
 
@@ -75,7 +75,7 @@ class Appender:
             .with_row_index("template_id", offset=last + 1)
             .with_columns(pl.col("template_id").cast(pl.Int32), event_count=pl.lit(0, dtype=pl.Int64))
         )
-        store.append(self._connection, "templates", fresh)
+        frames.append(self._connection, "templates", fresh)
         self._templates = pl.concat([self._templates, fresh.select("fingerprint", "template_id")])
         return (
             events.with_row_index("event_id", offset=self.event_id)

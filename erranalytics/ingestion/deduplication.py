@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from erranalytics import store
+from erranalytics.store import frames
 
 _OVERLAPS = """
 select o.source_id
@@ -73,7 +73,7 @@ def spans(sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None) -> pl.
 
 def near(connection: duckdb.DuckDBPyConnection, new: pl.DataFrame) -> set[int]:
     """The places of those of the ``spans`` that share time and host with a stored source, or with one before them."""
-    found = store.select(
+    found = frames.select(
         connection,
         """with new as materialized (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
            others as (select -1 as place, first_ts, last_ts, hosts from sources union all select * from new)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.ingestion import pipeline
 from erranalytics.ingestion.pipeline import State
 from erranalytics.parsing.lineformats import FormatBook
 from erranalytics.sources.digest import LEAF_BYTES, TREE, Digest
 from erranalytics.sources.files import HEAD_BYTES, Source, flat_digests, head_digest, prefix_digests
 from erranalytics.sources.lines import to_lines
+from erranalytics.store import frames
 from erranalytics.wrappers import unwrapping
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def find_known(connection: duckdb.DuckDBPyConnection, source: Source, *, host: s
     A few lines without a date are no identity: there only the same content or the same name counts.
     Under another ``host`` label the same bytes are another source.
     """
-    candidates = store.rows(
+    candidates = frames.rows(
         connection,
         """select source_id, uri, wrapper, encoding, host, stream_id, byte_count, line_count, content_digest,
                resume_state, resume_byte, resume_session_id, resume_fallback_id

@@ -98,9 +98,9 @@ class ParsedText:
 
 
 def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
-    from erranalytics import store
+    from erranalytics.store import frames
 
-    for frame in store.stream(connection, _VERDICTS):
+    for frame in frames.stream(connection, _VERDICTS):
         incident = pl.when(~pl.col("is_alone")).then("incident_rank").alias("incident")
         yield frame.with_columns(incident).drop("incident_rank", "is_alone")
 
@@ -145,9 +145,9 @@ def stored_alone(source: Source, *, rules: Rulebook, wrapper: str | None = None)
 
 def _opened() -> duckdb.DuckDBPyConnection:
     """A store in memory, with the table ``verdicts`` for what is found of every event."""
-    from erranalytics import store
+    from erranalytics.store.connection import open_in_memory
 
-    connection = store.open_in_memory()
+    connection = open_in_memory()
     connection.execute(
         """create table verdicts (event_id bigint, severity varchar, http_status smallint,
                confidence varchar, rule varchar, fingerprint varchar)"""
@@ -156,12 +156,12 @@ def _opened() -> duckdb.DuckDBPyConnection:
 
 
 def _options(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, wrapper: str | None = None) -> Options:
-    from erranalytics import store
     from erranalytics.ingestion import loads
+    from erranalytics.store import frames
 
     def keep(events: pl.DataFrame) -> None:
         names = ("event_id", "severity", "confidence", "rule", "fingerprint")
-        store.append(connection, "verdicts", events.select(*names, http_status="status"))
+        frames.append(connection, "verdicts", events.select(*names, http_status="status"))
 
     zone = zones.local(None)
     return loads.Options(lineformats.load(), rules, default_tz=zone, wrapper=wrapper, on_events=keep)

@@ -15,7 +15,6 @@ from typing import BinaryIO, cast
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.clocks.clock import first_clock
 from erranalytics.errors import ErranalyticsError, InputError
 from erranalytics.ingestion import identity, loads, pipeline
@@ -26,6 +25,7 @@ from erranalytics.sources import compression, journalctl, request_dumps
 from erranalytics.sources.files import HEAD_BYTES, Source, discard, expand, from_bytes, open_source, open_spooled
 from erranalytics.sources.journalctl import Journal
 from erranalytics.sources.request_dumps import DumpFolder
+from erranalytics.store import frames
 
 # Small sources are stored together; so much is lost at most when the program is killed.
 TOGETHER_BYTES = 4 << 20
@@ -176,7 +176,7 @@ class Intake:
                 result = loads.load(self.connection, source, options)
         finally:
             discard(source)
-        with store.transaction(self.connection):
+        with frames.transaction(self.connection):
             if last_us is not None and piece.first_us is not None and piece.first_us > last_us:
                 notes.append(journalctl.write_gap(self.connection, wanted, from_us=last_us, to_us=piece.first_us))
             journalctl.remember(self.connection, wanted, piece.last_us, host=host)

@@ -19,7 +19,6 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.derivation.steps import derive
 from erranalytics.ingestion import deduplication, identity, pipeline, resume
 from erranalytics.ingestion.appender import Appender, Totals
@@ -29,6 +28,7 @@ from erranalytics.ingestion.pipeline import Batch, State
 from erranalytics.ingestion.resume import Begin, Options, Taken
 from erranalytics.ingestion.rulebook_rows import write_catalogue
 from erranalytics.sources.files import Source
+from erranalytics.store import frames
 from erranalytics.version import __version__
 
 # With fewer events in the store, deriving is over before a second thread has begun.
@@ -99,7 +99,7 @@ def load(
         return load_together(connection, [parse_small(connection, source, options, first=first)], options)[0]
     is_replaced = known is None and identity.was_replaced(connection, source)
     started = datetime.now(UTC)
-    with store.transaction(connection):
+    with frames.transaction(connection):
         begin = resume.begin(connection, first, options, known=known, after=after)
         taken = resume.take_back(connection, begin, known=known)
         totals, last = _append_all(connection, source, options, begin)
@@ -203,7 +203,7 @@ def load_together(connection: duckdb.DuckDBPyConnection, smalls: Sequence[Small]
     if not smalls:
         return []
     try:
-        with store.transaction(connection):
+        with frames.transaction(connection):
             return _store_together(connection, smalls, options)
     except _MeetsAnotherError as fault:
         place = fault.place
@@ -320,7 +320,7 @@ def _write_loads(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], o
         }
         for one in done
     ]
-    store.append(connection, "loads", pl.DataFrame(rows))
+    frames.append(connection, "loads", pl.DataFrame(rows))
 
 
 _ABOUT = """
@@ -343,7 +343,7 @@ select c.load_id, c.error_count, c.incident_count, v.versions from counts as c l
 def _results(connection: duckdb.DuckDBPyConnection, done: Sequence[_Load], options: Options) -> list[LoadResult]:
     numbers = [one.begin.load_id for one in done]
     about = {
-        row["load_id"]: row for row in store.rows(connection, _ABOUT, {"first": min(numbers), "last": max(numbers)})
+        row["load_id"]: row for row in frames.rows(connection, _ABOUT, {"first": min(numbers), "last": max(numbers)})
     }
     ids = ", ".join(str(one.begin.source_id) for one in done)
     hosts = dict(connection.execute(f"select source_id, host from sources where source_id in ({ids})").fetchall())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from erranalytics import schema, store
+from erranalytics import schema
 from erranalytics.calls import extraction
 from erranalytics.classification import verdicts
 from erranalytics.classification.classifier import Memo
@@ -22,6 +22,7 @@ from erranalytics.derivation.steps import derive
 from erranalytics.ingestion import stored_text
 from erranalytics.ingestion.rows import error_rows
 from erranalytics.ingestion.rulebook_rows import causes_frame, write_catalogue
+from erranalytics.store import frames
 
 BATCH_EVENTS = 200_000
 
@@ -131,7 +132,7 @@ def reclassify(connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, force:
     ((count,),) = connection.execute(stale, {"hash": rules.hash}).fetchall()
     if not count and not force:
         return Reclassified(pl.DataFrame(schema=CHANGES), is_current=True)
-    with store.transaction(connection):
+    with frames.transaction(connection):
         connection.execute(
             """create or replace temp table codes_before as
                select code, any_value(cause) as cause, count(*) as before
@@ -186,8 +187,8 @@ def _judge_all(connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing:
         judged = verdicts.judge(stored_text.rebuild(frame), rules=rules, memo=memo)
         calls = _calls(connection, frame["event_id"])
         news = _conclude(_decide(judged, rules, standing), calls, rules).filter(_differs())
-        store.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
-        store.append(connection, "errors_now", error_rows(news, causes, rules, calls))
+        frames.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
+        frames.append(connection, "errors_now", error_rows(news, causes, rules, calls))
         events, changed = events + frame.height, changed + news.height
     return events, changed
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.classification.classifier import Memo
 from erranalytics.classification.rulebook import Rulebook
 from erranalytics.ingestion import pipeline
@@ -23,6 +22,7 @@ from erranalytics.parsing.lineformats import FormatBook
 from erranalytics.parsing.sessions import SessionState
 from erranalytics.sources.files import Source, head_digest
 from erranalytics.sources.lines import BLOCK_BYTES
+from erranalytics.store import frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ def write_sources(
 ) -> None:
     """The rows of ``sources``: what was read and where to go on when it has grown."""
     ids = ", ".join(str(begin.source_id) for *_, begin in entries)
-    store.append(
+    frames.append(
         connection,
         "sources",
         pl.DataFrame([_source_row(*entry, options) for entry in entries], schema=_SOURCE_ROW, orient="row"),

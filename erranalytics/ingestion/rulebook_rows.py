@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import polars as pl
 
-from erranalytics import store
 from erranalytics.classification.rulebook import Rulebook
+from erranalytics.store import frames
 
 
 def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> None:
@@ -14,7 +14,7 @@ def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> N
     stored = connection.execute("select value from meta where key = 'rulebook_hash'").fetchone()
     if stored and stored[0] == rules.hash:
         return
-    store.replace_all(connection, "causes", causes_frame(rules))
+    frames.replace_all(connection, "causes", causes_frame(rules))
     table = pl.DataFrame(
         {
             "rule": [rule.id for rule in rules.rules],
@@ -30,7 +30,7 @@ def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> N
         },
         schema_overrides=dict.fromkeys(("since", "until", "remedy"), pl.String),
     )
-    store.replace_all(connection, "rules", table)
+    frames.replace_all(connection, "rules", table)
     connection.execute("insert or replace into meta values ('rulebook_hash', ?)", [rules.hash])
 
 

@@ -42,7 +42,7 @@ _CLASS = r"^([A-Za-z_$*][\w.$]*)(?: \[[^\]\n]*\])?(?:: |\n|$)"
 def read(bodies: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     """The lines of a format that ``reads``.
 
-    >>> from erranalytics import lineformats
+    >>> from erranalytics.parsing import lineformats
     >>> line = '{"level":50,"time":1,"pid":1,"hostname":"h","err":{"type":"ResponseError","message":"gone"},"msg":"no"}'
     >>> read(pl.DataFrame({"body": [line]}), lineformats.load().by_name["client-pino"]).row(0, named=True)["message"]
     'no: gone'

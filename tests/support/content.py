@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from erranalytics import store
+from erranalytics.store import frames
 
 Content = Mapping[str, Counter[tuple[str, ...]]]
 
@@ -50,7 +50,7 @@ def content(connection: duckdb.DuckDBPyConnection) -> Content:
 
 def digests(connection: duckdb.DuckDBPyConnection, *, with_resume: bool = True) -> dict[str, tuple[int, str]]:
     """Every row of every table with its numbers, without the times at which loads were done."""
-    found = store.digests(connection)
+    found = frames.digests(connection)
     for table, names in (_CLOCKS if with_resume else _CLOCKS | _RESUME).items():
         rows = f"(from {table} select * exclude ({', '.join(names)}))"
         sql = f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from {rows} as t"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import erranalytics as ea
-from erranalytics import store
+from erranalytics.store import frames
 
 HEAD = '10.0.0.9 - - [21/Nov/2026:09:57:30 +0800] "POST /api/chat HTTP/1.1" 502 157 "-" "curl/8.5.0"'
 TIME = "2026-11-21 01:57:30+00"
@@ -27,6 +27,6 @@ def write_store(folder: Path, *, tz: str = "UTC", **logs: str) -> Path:
 def rows(db: Path, sql: str) -> Rows:
     """The rows of a query."""
     connection = ea.connect(db)
-    found = store.rows(connection, sql)
+    found = frames.rows(connection, sql)
     connection.close()
     return found

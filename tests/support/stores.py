@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
-from erranalytics import store
 from erranalytics.reports import runner
+from erranalytics.store import migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_logs"
@@ -40,7 +40,7 @@ Rows = list[dict[str, Any]]
 def empty_store() -> duckdb.DuckDBPyConnection:
     """A store in memory with all tables and no rows."""
     connection = duckdb.connect()
-    store._migrate(connection, Path(":memory:"))
+    migrate.migrate(connection, Path(":memory:"))
     return connection
 
 

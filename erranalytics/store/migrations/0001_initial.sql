@@ -27,7 +27,8 @@ create table sources (
 comment on table sources is 'One row per input, identified by its content';
 comment on column sources.source_id is 'Number of the source, in order of first ingest';
 comment on column sources.uri is 'Path as it was given when lines were last added, or - for standard input';
-comment on column sources.wrapper is 'What wraps the lines of Ollama: journald-short, journald-short-iso, journald-short-precise, journald-json, plain';
+comment on column sources.wrapper is
+    'What wraps the lines of Ollama: journald-short, journald-short-iso, journald-short-precise, journald-json, plain';
 comment on column sources.host is 'Host named by the wrapper or by --host; NULL when neither is known';
 comment on column sources.unit is 'systemd unit or syslog identifier named by the wrapper';
 comment on column sources.encoding is 'Text encoding found: utf-8, utf-8-sig, utf-16-le, utf-16-be';
@@ -38,7 +39,8 @@ comment on column sources.byte_count is 'Bytes ingested so far, after decompress
 comment on column sources.line_count is 'Physical lines ingested so far';
 comment on column sources.head_digest is 'SHA-256 of the first 4096 bytes, to find candidates';
 comment on column sources.content_digest is 'SHA-256 of the first byte_count bytes, to prove identity';
-comment on column sources.resume_state is 'State of the parser after the last ingested byte, JSON, so that a grown file continues';
+comment on column sources.resume_state is
+    'State of the parser after the last ingested byte, JSON, so that a grown file continues';
 
 create table loads (
     load_id integer primary key,
@@ -122,8 +124,10 @@ comment on column events.pid is 'Process id named by the wrapper';
 comment on column events.format is 'Line format, see erranalytics/formats; unknown and foreign when none fits';
 comment on column events.level is 'Level as Ollama wrote it; never decides whether this is an error';
 comment on column events.component is 'Source file of a slog line, function of a runner line';
-comment on column events.message is 'Message without stamps; an access line as STATUS METHOD PATH (its numbers stand in requests)';
-comment on column events.attrs is 'Attributes of a slog line as a JSON object of strings; other lines of a folded record under "lines"';
+comment on column events.message is
+    'Message without stamps; an access line as STATUS METHOD PATH (its numbers stand in requests)';
+comment on column events.attrs is
+    'Attributes of a slog line as a JSON object of strings; other lines of a folded record under "lines"';
 comment on column events.code is 'Code of the cause, NULL when the record is not a known problem or notice';
 comment on column events.cause is 'Slug of the cause';
 comment on column events.template_id is 'Template of the message';
@@ -163,14 +167,16 @@ comment on column requests.endpoint is 'Path with model names and digests cut to
 comment on column requests.client_address is 'Client address as Ollama saw it';
 comment on column requests.model is 'Model of the request where the log names it';
 comment on column requests.model_source is 'How the model is known';
-comment on column requests.outcome is 'completed, failed, failed_before_first_byte, cancelled_by_client, not_observable';
+comment on column requests.outcome is
+    'completed, failed, failed_before_first_byte, cancelled_by_client, not_observable';
 comment on column requests.code is 'Code of the cause when it failed';
 comment on column requests.session_id is 'Run of the server';
 comment on column requests.incident_id is 'Incident that took the request with it';
 comment on column requests.event_id is 'The access line in events';
 comment on column requests.is_poll is 'A heartbeat: /, /api/version, /api/tags, /api/ps';
 comment on column requests.is_inference is 'generate, chat, embed and the /v1 routes of the definitions';
-comment on column requests.suspected_by is 'Event of the runner death that makes this 200 suspect; NULL when nothing does';
+comment on column requests.suspected_by is
+    'Event of the runner death that makes this 200 suspect; NULL when nothing does';
 
 create table errors (
     error_id bigint not null,
@@ -284,7 +290,8 @@ create table server_sessions (
     first_event_id bigint not null,
     last_event_id bigint not null
 );
-comment on table server_sessions is 'One row per server start seen in a source, and one for what stands before the first start';
+comment on table server_sessions is
+    'One row per server start seen in a source, and one for what stands before the first start';
 comment on column server_sessions.session_id is 'Number of the session';
 comment on column server_sessions.source_id is 'Source it was read from';
 comment on column server_sessions.host is 'Host named by the wrapper';
@@ -450,15 +457,22 @@ where r.is_inference and r.endpoint not in ('/api/embed', '/api/embeddings', '/v
 comment on view streams is 'Requests of routes that can stream, with what the server log proves of the stream';
 
 create view timeline as
-select ts_start as ts, 'session' as kind, session_id, 'Ollama ' || coalesce(version, '?') || ' started' as what, first_event_id as event_id
-from server_sessions where ts_start is not null
+select
+    ts_start as ts, 'session' as kind, session_id,
+    'Ollama ' || coalesce(version, '?') || ' started' as what,
+    first_event_id as event_id
+from server_sessions
+where ts_start is not null
 union all
 select ts_end, 'session', session_id, 'Ollama ended: ' || end_reason, last_event_id
-from server_sessions where end_reason not in ('running', 'unknown')
+from server_sessions
+where end_reason not in ('running', 'unknown')
 union all
-select ts_start, 'load', session_id, coalesce(model, blob, '?') || ': ' || outcome, first_event_id from model_loads
+select ts_start, 'load', session_id, coalesce(model, blob, '?') || ': ' || outcome, first_event_id
+from model_loads
 union all
-select first_ts, 'incident', session_id, code || ' ' || cause, root_event_id from incidents
+select first_ts, 'incident', session_id, code || ' ' || cause, root_event_id
+from incidents
 order by ts, event_id;
 comment on view timeline is 'Sessions, model loads and incidents in order of time';
 
@@ -467,8 +481,13 @@ comment on column streams.is_suspected is 'A 200 over the death of a runner';
 comment on column timeline.kind is 'session, load or incident';
 comment on column timeline.what is 'One sentence';
 
-create macro size_bytes(size_text) as cast(
-    try_cast(regexp_extract(size_text, '([\d.]+)', 1) as double)
-    * case regexp_extract(size_text, '([KMGT])', 1) when 'K' then 1024 when 'M' then 1048576 when 'G' then 1073741824 when 'T' then 1099511627776 else 1 end
-    as bigint
-);
+create macro size_bytes(size_text) as
+    cast(
+        try_cast(regexp_extract(size_text, '([\d.]+)', 1) as double) * case regexp_extract(size_text, '([KMGT])', 1)
+            when 'K' then 1024
+            when 'M' then 1048576
+            when 'G' then 1073741824
+            when 'T' then 1099511627776
+            else 1
+        end as bigint
+    );

@@ -1,4 +1,5 @@
--- What a problem says in numbers and names as typed columns, what its text was wrapped in, a remedy with the numbers put in.
+-- What a problem says in numbers and names as typed columns, what its text was wrapped in, a remedy with the numbers
+-- put in.
 alter table errors add column device varchar;
 alter table errors add column needed_bytes bigint;
 alter table errors add column free_bytes bigint;
@@ -19,7 +20,8 @@ alter table errors add column option varchar;
 alter table errors add column restart_count bigint;
 alter table errors add column wrapping varchar[];
 alter table errors add column remedy varchar;
-comment on column errors.model is 'Model it is about, as the text or the call names it; the default registry is cut off';
+comment on column errors.model is
+    'Model it is about, as the text or the call names it; the default registry is cut off';
 comment on column errors.device is 'Device it happened on, as the log names it: CUDA0, ROCm0, a number';
 comment on column errors.needed_bytes is 'What the whole request needs of the memory that is short, bytes';
 comment on column errors.free_bytes is 'What was free of it, bytes';
@@ -38,16 +40,21 @@ comment on column errors.server_port is 'Port that was called or listened on';
 comment on column errors.retry_after_s is 'Pause before the next attempt that the answer asks for, seconds';
 comment on column errors.option is 'Option or field of the request it is about';
 comment on column errors.restart_count is 'How often the service manager has restarted the server by then';
-comment on column errors.wrapping is 'What stood around the innermost text, names of erranalytics/data/unwrap.toml; NULL when nothing did';
-comment on column errors.remedy is 'What to do, with the numbers of this problem put in; NULL when its rule has no such sentence, see causes';
-comment on column errors.captures is 'Everything the rule and the facts took from the text, JSON object of strings; the typed columns are made of it';
+comment on column errors.wrapping is
+    'What stood around the innermost text, names of erranalytics/data/unwrap.toml; NULL when nothing did';
+comment on column errors.remedy is
+    'What to do, with the numbers of this problem put in; NULL when its rule has no such sentence, see causes';
+comment on column errors.captures is
+    'Everything the rule and the facts took from the text, JSON object of strings; the typed columns are made of it';
 
 alter table rules add column since varchar;
 alter table rules add column until varchar;
 alter table rules add column remedy varchar;
 comment on column rules.since is 'First version of Ollama that writes this text; NULL when it is not known';
-comment on column rules.until is 'Last version of Ollama that writes this text; NULL when it still does or it is not known';
-comment on column rules.remedy is 'What to do for this text, {facts} to be put in; NULL when the remedy of the cause stands';
+comment on column rules.until is
+    'Last version of Ollama that writes this text; NULL when it still does or it is not known';
+comment on column rules.remedy is
+    'What to do for this text, {facts} to be put in; NULL when the remedy of the cause stands';
 
 create or replace view findings as
 select e.* exclude (remedy), c.title, coalesce(e.remedy, c.remedy) as remedy, c.typical_status, c.see

@@ -63,7 +63,8 @@ comment on column calls.model is 'Model that was asked for';
 comment on column calls.stream is 'Whether a stream was asked for';
 comment on column calls.http_status is 'HTTP status, see status_source; NULL when none came';
 comment on column calls.status_source is 'wire, sdk_synthetic, sentinel, inferred or none';
-comment on column calls.outcome is 'completed, failed, failed_before_first_byte, failed_mid_stream, truncated, cancelled_by_client, not_observable';
+comment on column calls.outcome is
+    'completed, failed, failed_before_first_byte, failed_mid_stream, truncated, cancelled_by_client, not_observable';
 comment on column calls.first_chunk_ms is 'From the start to the first byte of the answer, milliseconds';
 comment on column calls.chunk_count is 'Pieces of the stream';
 comment on column calls.last_chunk_gap_ms is 'From the last byte to the end, milliseconds';
@@ -87,6 +88,8 @@ comment on column calls.cause is 'Slug of the cause';
 comment on column calls.incident_id is 'Incident it belongs to';
 comment on column calls.request_id is 'Its access line, when that was found; one call, one line';
 comment on column calls.link_confidence is 'certain or likely; NULL without request_id';
-comment on column calls.link_evidence is 'Why that line: differences of end and duration, status, how many others came near';
-comment on column calls.link_skew_ms is 'What the clock of the client was ahead of that of the server, milliseconds, as estimated';
+comment on column calls.link_evidence is
+    'Why that line: differences of end and duration, status, how many others came near';
+comment on column calls.link_skew_ms is
+    'What the clock of the client was ahead of that of the server, milliseconds, as estimated';
 comment on column calls.is_inference is 'generate, chat, embed and the /v1 routes of the definitions';
