@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from erranalytics import store
+from erranalytics.store import connection as store
 from scripts.reference.markdown import GENERATED, code, page, table
 
 HEAD = """The store is one DuckDB file, and everything in it carries a comment; this page is made from those comments.
