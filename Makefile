@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := erranalytics tests benchmarks hatch_build.py
+SOURCES := erranalytics scripts tests benchmarks hatch_build.py
 DEMO_DB := build/demo.duckdb
 PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
@@ -51,13 +51,13 @@ lint: $(VENV)/.installed-dev ## everything of `make check` but the tests
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --disable-progress-bar queries erranalytics
-	@$(BIN)/python -m erranalytics.docs --check
+	@$(BIN)/python -m scripts.reference --check
 	@$(BIN)/erranalytics rules check
 
 check: lint test-all ## formatting, lint, types, import contracts, SQL, docs, rules, all tests
 
-docs: $(VENV)/.installed-dev ## generate docs/rules.md, reports.md, formats.md and cli.md
-	@$(BIN)/python -m erranalytics.docs
+docs: $(VENV)/.installed-dev ## generate the reference pages in docs/
+	@$(BIN)/python -m scripts.reference
 
 notebook: $(VENV)/.installed-dev ## run docs/notebooks anew and store what they show
 	@$(BIN)/python tests/test_notebook.py --update

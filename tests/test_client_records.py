@@ -12,11 +12,11 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from erranalytics import callpages
 from erranalytics.calls.record import CallRecord, read
 from erranalytics.client import recorder
 from erranalytics.client.outcome import OUTCOMES, Outcome
 from erranalytics.client.sdk_errors import STATUS_SOURCES, StatusSource
+from scripts.reference import calls as reference
 
 ROOT = Path(__file__).resolve().parent.parent
 LEAST = {
@@ -38,12 +38,12 @@ def test_every_outcome_and_source_is_explained() -> None:
     """Every outcome and every source of a status has a meaning, and every outcome an example."""
     assert set(OUTCOMES) == set(get_args(Outcome))
     assert set(STATUS_SOURCES) == set(get_args(StatusSource))
-    assert {one.outcome for one in callpages.examples()} == set(OUTCOMES)
+    assert {one.outcome for one in reference.examples()} == set(OUTCOMES)
 
 
 def test_a_line_gives_the_record_and_the_record_gives_the_line() -> None:
     """Reading what was written gives the same again."""
-    for one in callpages.examples():
+    for one in reference.examples():
         assert read(one.to_json()) == one
 
 
@@ -80,7 +80,7 @@ def test_records_that_contradict_themselves_are_refused(name: str) -> None:
 
 def test_the_schema_is_published() -> None:
     """docs/call-record.schema.json says what the model says, and lets readers meet fields they do not know."""
-    schema = json.loads((ROOT / "docs" / callpages.SCHEMA_PAGE).read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / "docs" / reference.SCHEMA_PAGE).read_text(encoding="utf-8"))
     assert schema["properties"].keys() == {"schema", *recorder.FIELDS, "attrs"}
     assert schema["additionalProperties"] is True
     assert sorted(schema["required"]) == ["duration_ms", "outcome", "ts_end", "ts_start"]

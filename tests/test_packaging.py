@@ -62,7 +62,7 @@ def test_the_wheel_holds_its_data(wheel: Path) -> None:
     wanted = {str(path.relative_to(ROOT)) for path in data}
     wanted |= {f"erranalytics/queries/{path.name}" for path in (ROOT / "queries").glob("*.sql")}
     assert wanted | {"erranalytics/py.typed"} <= names
-    assert not any(name.startswith(("tests", "queries", "sample_logs")) for name in names)
+    assert not any(name.startswith(("tests", "scripts", "queries", "sample_logs")) for name in names)
 
 
 def test_the_wheel_brings_the_forms_of_its_data(wheel: Path, installed: Path, tmp_path: Path) -> None:
