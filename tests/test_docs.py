@@ -175,7 +175,7 @@ def test_definitions_name_what_each_report_cannot_see() -> None:
     shown = {name: tuple(re.findall("`([a-z_]+)`", topics)) for name, topics in rows}
     headers = {name: one.header.coverage for name, one in catalogue.catalogue().items()}
     assert shown == {name: topics for name, topics in headers.items() if topics}
-    topics = re.findall(r"^    select '([a-z_]+)'", read("queries/coverage.sql"), re.MULTILINE)
+    topics = re.findall(r"\bselect\s+'([a-z_]+)'", read("erranalytics/store/views/404_report_coverage.sql"))
     assert set(re.findall(r"^### ([a-z_]+)$", text, re.MULTILINE)) == {*topics}
 
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 import polars as pl
 import pytest
 
-from erranalytics import formatproof, schema
-from erranalytics.ingestion import stored_text
+from erranalytics import schema
+from erranalytics.ingestion import format_proof, stored_text
 from erranalytics.parsing import format_files, framing, gateways, lineformats
 
 BOOK = lineformats.load()
@@ -194,7 +194,7 @@ def formats(*lines: str) -> list[str]:
 
 def test_every_format_agrees_with_its_samples() -> None:
     """``check`` finds no fault: format, noise flag and expected groups of every sample."""
-    assert formatproof.check(BOOK) == []
+    assert format_proof.check(BOOK) == []
 
 
 @pytest.mark.parametrize(("name", "line"), SAMPLES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(SAMPLES)])
@@ -230,7 +230,7 @@ def test_a_broken_sample_is_found() -> None:
     """A sample that another format takes is a fault with the name of the file."""
     gin = replace(BOOK.by_name["gin"], sample=BOOK.by_name["slog-text"].sample)
     broken = lineformats.FormatBook([gin if item.name == "gin" else item for item in BOOK.formats], "x")
-    assert any(fault.startswith("formats/gin.toml: ") for fault in formatproof.check(broken))
+    assert any(fault.startswith("formats/gin.toml: ") for fault in format_proof.check(broken))
 
 
 # What a file may say of a format, and the fault where no sample shows it.
@@ -256,7 +256,7 @@ def test_what_no_sample_shows_is_a_fault(name: str, says: dict[str, Any], fault:
     """A property that the samples of a format contradict, or do not show, is found."""
     false = replace(BOOK.by_name[name], **says)
     broken = lineformats.FormatBook([false if item.name == name else item for item in BOOK.formats], "x")
-    assert any(fault in found for found in formatproof.check(broken)), formatproof.check(broken)
+    assert any(fault in found for found in format_proof.check(broken)), format_proof.check(broken)
 
 
 @pytest.mark.parametrize(("key", "value"), [("clock", "sundial"), ("rebuilt", ["{colour}"]), ("reader", "nobody")])
@@ -298,7 +298,7 @@ def test_a_book_stays_as_it_was_made() -> None:
     """Threads share a book: reading with it changes nothing in it."""
     book = lineformats.FormatBook(BOOK.formats, BOOK.hash)
     before = {name: repr(value) for name, value in vars(book).items()}
-    assert formatproof.check(book) == []
+    assert format_proof.check(book) == []
     assert {name: repr(value) for name, value in vars(book).items()} == before
 
 

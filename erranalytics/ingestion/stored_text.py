@@ -31,7 +31,7 @@ def rebuild(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
     Besides them it reads ``status``, ``method``, ``path`` of their access line and, for records of a client,
     ``status_code``, ``model``, ``endpoint``, ``error_type`` of their error.
 
-    >>> from erranalytics import lineformats
+    >>> from erranalytics.parsing import lineformats
     >>> columns = {"format": "slog-text", "level": "WARN", "component": "a.go:1", "message": "no room"}
     >>> others = ("status", "method", "path", "status_code", "model", "endpoint", "error_type")
     >>> row = {**columns, "attrs": '{"n":"2"}', **dict.fromkeys(others)}
