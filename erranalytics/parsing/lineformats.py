@@ -1,7 +1,7 @@
 """The line formats: load and check ``formats/*.toml``; recognise the format of bodies.
 
-A format is data that carries its proof: every file has samples, see ``ingestion.format_proof``. What other stages decide
-by the format of a line is in its file too: the code knows no name of a format. Order matters and is declared in
+A format is data that carries its proof: every file has samples, see ``ingestion.format_proof``. What other stages
+decide by the format of a line is in its file too: the code knows no name of a format. Order matters and is declared in
 ``formats/order.txt``.
 """
 

@@ -23,9 +23,11 @@ with marks as (
         max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where kind = 'listening') as version,
         min(ts) filter (where kind in ('config', 'listening')) as ts_start,
         any_value(attrs ->> '$.env') filter (where kind = 'config') as env,
-        list(distinct coalesce(nullif(attrs ->> '$.description', ''), nullif(attrs ->> '$.name', ''), attrs ->> '$.library') || ' ' || coalesce(attrs ->> '$.total', ''))
+        list(distinct coalesce(nullif(attrs ->> '$.description', ''), nullif(attrs ->> '$.name', ''),
+            attrs ->> '$.library') || ' ' || coalesce(attrs ->> '$.total', ''))
             filter (where kind = 'device') as devices,
-        max_by(regexp_extract_all(attrs ->> '$.lines', 'Device \d+: ([^,\n]+)', 1), event_id) filter (where kind = 'device_list') as devices_listed,
+        max_by(regexp_extract_all(attrs ->> '$.lines', 'Device \d+: ([^,\n]+)', 1), event_id)
+            filter (where kind = 'device_list') as devices_listed,
         list(distinct split_part(message, ' ', 1) || ' GPU') filter (where kind = 'device_maker') as makers,
         min(event_id) filter (where kind = 'stopped') as stopped_id,
         min(event_id) filter (where kind in ('exited', 'oom_result')) as exited_id,
@@ -33,16 +35,19 @@ with marks as (
         max(event_id) filter (where kind = 'oom_kill') as oom_id,
         max(ts) filter (where kind = 'oom_kill') as oom_ts,
         min(ts) filter (where kind in ('exited', 'oom_result')) as exited_ts,
-        list(try_cast(regexp_extract(message, 'Killed process (\d+)', 1) as integer)) filter (where kind = 'oom_kill') as killed_pids,
+        list(try_cast(regexp_extract(message, 'Killed process (\d+)', 1) as integer))
+            filter (where kind = 'oom_kill') as killed_pids,
         arg_min(pid, event_id) filter (where pid is not null and kind in ('listening', 'listening_old')) as pid
     from run_lines
     group by session_id
 ),
 spans as (
     select
-        session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id, max(event_id) as last_event_id,
+        session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id,
+            max(event_id) as last_event_id,
         -- The last word of Ollama itself.
-        max(event_id) filter (where format not in ('systemd', 'kernel', 'journald-note', 'container-note')) as last_said_id
+        max(event_id) filter (where format not in ('systemd', 'kernel', 'journald-note',
+            'container-note')) as last_said_id
     from events
     where session_id in (select session_id from scope)
     group by session_id
@@ -54,14 +59,18 @@ ends as (
             when m.is_oom_result then 'oom_killed'
             -- What is told first decides: after a crash systemd says "Stopped" too before it starts the unit again.
             when m.stopped_id < coalesce(m.exited_id, m.stopped_id + 1) then 'stopped'
-            when m.exited_id is not null and m.exited_ts - m.oom_ts between interval 0 second and interval 10 second then 'oom_killed'
+            when m.exited_id is not null and m.exited_ts - m.oom_ts between interval 0 second and interval 10 second
+                then 'oom_killed'
             when m.exited_id is not null then 'crashed'
-            -- A killed runner does not end the server; a server of whom nothing is heard afterwards is the one that was killed.
+            -- A killed runner does not end the server; a server of whom nothing is heard afterwards is the one that was
+            -- killed.
             when m.oom_id > s.last_said_id or list_contains(m.killed_pids, m.pid) then 'oom_killed'
             -- A server that cannot begin says why and ends (cmd/cmd.go@v0.24.0, RunServer); up to v0.1.31 the runner is
             -- a part of the server and takes it with it.
-            when l.format = 'ollama-text' and starts_with(l.message, 'Error: ') and not starts_with(l.message, 'Error: listen tcp ') and m.version is null then 'crashed'
-            when l.format in ('go-panic', 'go-dump') and regexp_matches(m.version, '^0\.(?:0\.\d+|1\.(?:\d|[12]\d|3[01]))$') then 'crashed'
+            when l.format = 'ollama-text' and starts_with(l.message, 'Error: ')
+                and not starts_with(l.message, 'Error: listen tcp ') and m.version is null then 'crashed'
+            when l.format in ('go-panic', 'go-dump')
+                and regexp_matches(m.version, '^0\.(?:0\.\d+|1\.(?:\d|[12]\d|3[01]))$') then 'crashed'
             else 'unknown'
         end as end_reason
     from spans as s
@@ -72,7 +81,8 @@ select
     s.session_id, s.source_id, f.host, m.pid, nullif(m.version, '') as version, m.ts_start, s.ts_end, e.end_reason,
     -- Keys are upper case, values may hold blanks and colons: cut before each key.
     map_from_entries(list_transform(
-        list_filter(str_split(regexp_replace(regexp_extract(m.env, '^map\[(.*)\]$', 1), '(^| )([A-Z][A-Z0-9_]+|https?_proxy|no_proxy):', chr(1) || '\2:', 'g'), chr(1)), lambda kv: kv <> ''),
+        list_filter(str_split(regexp_replace(regexp_extract(m.env, '^map\[(.*)\]$', 1),
+            '(^| )([A-Z][A-Z0-9_]+|https?_proxy|no_proxy):', chr(1) || '\2:', 'g'), chr(1)), lambda kv: kv <> ''),
         lambda kv: {'k': split_part(kv, ':', 1), 'v': substr(kv, strpos(kv, ':') + 1)}
     )) as config,
     coalesce(list_sort(m.devices), m.devices_listed, m.makers) as devices, s.first_event_id, s.last_event_id
@@ -90,7 +100,8 @@ where end_reason = 'unknown' and version is not null and session_id in (select s
         from sources as a
         inner join sources as b using (stream_id)
         inner join events as e on e.source_id = b.source_id
-        where e.template_id in (select template_id from templates where format = 'systemd' and template like '%Started %llama%')
+        where e.template_id in (select template_id from templates where format = 'systemd'
+            and template like '%Started %llama%')
     );
 
 -- A run that is followed by another of the same server ended with it.
@@ -101,5 +112,6 @@ where end_reason in ('unknown', 'running') and session_id in (
     inner join sources as sa on sa.source_id = a.source_id
     inner join sources as sb on sb.stream_id = sa.stream_id
     inner join server_sessions as b on b.source_id = sb.source_id
-    where b.ts_end > a.ts_end and (a.session_id in (select session_id from scope) or b.session_id in (select session_id from scope))
+    where b.ts_end > a.ts_end and (a.session_id in (select session_id from scope)
+        or b.session_id in (select session_id from scope))
 );

@@ -1,19 +1,23 @@
 -- Attempts to load a model: from the line that starts the runner to the one that says how it went. An attempt that ends
 -- before there is a runner is known by the line that says so.
 --
--- All that is told of an attempt stands between its start, or shortly before it, and the next start of the run: so what was
+-- All that is told of an attempt stands between its start, or shortly before it, and the next start of the run: so what
+-- was
 -- derived of the attempts before the last one stays as it is when a log grows.
 delete from load_buffers
-where load_seq in (select load_seq from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id'));
+where load_seq in (select load_seq from model_loads where session_id in (select session_id from scope)
+    and load_seq >= getvariable('since_id'));
 
 delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
 -- Up to v0.1.31 the name of a file has a colon (server/modelpath.go@v0.1.31).
-create or replace temp macro blob_name(told) as nullif('sha256-' || regexp_extract(told, 'sha256[-:]([0-9a-f]{12})', 1), 'sha256-');
+create or replace temp macro blob_name(told) as nullif('sha256-' || regexp_extract(told, 'sha256[-:]([0-9a-f]{12})',
+    1), 'sha256-');
 
 create or replace temp table load_lines as
 with found as (
-    select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code, coalesce(k.of_load, 'facts') as kind
+    select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code,
+        coalesce(k.of_load, 'facts') as kind
     from events as e
     left join template_kinds as k using (template_id)
     where e.session_id in (select session_id from scope) and e.event_id >= getvariable('since_id') - 20
@@ -32,7 +36,8 @@ from found;
 
 create or replace temp table load_windows as
 select *, max(case when is_start then event_id end) over (partition by session_id order by event_id) as load_seq,
-    min(case when is_start then event_id end) over (partition by session_id order by event_id rows between 1 following and unbounded following) as next_seq
+    min(case when is_start then event_id end) over (partition by session_id order by event_id rows between 1 following
+        and unbounded following) as next_seq
 from load_lines;
 
 -- Of all problems only those count that a load can fail of; what names another file is of another model.
@@ -42,18 +47,21 @@ with bad as (
     from errors as x
     inner join events as e using (event_id)
     where x.session_id in (select session_id from scope) and x.event_id >= getvariable('since_id')
-        and x.surface = 'server' and x.category in ('memory', 'gpu', 'runner', 'model_file') and x.severity in ('error', 'critical')
+        and x.surface = 'server' and x.category in ('memory', 'gpu', 'runner', 'model_file')
+            and x.severity in ('error', 'critical')
 )
 select b.*, s.event_id as load_seq
 from bad as b
-asof inner join (select * from load_lines where is_start) as s on s.session_id = b.session_id and s.event_id < b.event_id
+asof inner join (select * from load_lines where is_start) as s on s.session_id = b.session_id
+    and s.event_id < b.event_id
 where coalesce(b.blob = s.blob, true);
 
 create or replace temp table load_ends as
 with told as (
     select
         w.load_seq,
-        coalesce(min(w.event_id) filter (where w.kind = 'ready'), min(w.event_id) filter (where w.kind = 'up')) as ready_id,
+        coalesce(min(w.event_id) filter (where w.kind = 'ready'), min(w.event_id)
+            filter (where w.kind = 'up')) as ready_id,
         min(w.event_id) filter (where w.kind = 'failed' and coalesce(w.blob = s.blob, true)) as failed_id,
         arg_min(w.code, w.event_id) filter (where w.kind = 'failed' and coalesce(w.blob = s.blob, true)) as failed_code
     from load_windows as w
@@ -74,7 +82,8 @@ faults as (
 select
     s.event_id as load_seq, s.session_id,
     coalesce(t.ready_id < coalesce(t.failed_id, t.ready_id + 1), false) as is_loaded,
-    case when t.ready_id < coalesce(t.failed_id, t.ready_id + 1) then t.ready_id else coalesce(t.failed_id, f.fault_id) end as end_id,
+    case when t.ready_id < coalesce(t.failed_id, t.ready_id + 1) then t.ready_id
+        else coalesce(t.failed_id, f.fault_id) end as end_id,
     t.failed_id, f.memory_code is not null as is_oom, coalesce(f.memory_code, f.fault_code, t.failed_code) as code
 from load_lines as s
 left join told as t on t.load_seq = s.event_id
@@ -84,13 +93,15 @@ where s.is_start;
 -- An attempt that fails where no runner was started for that file, or where the last one is up or has failed already.
 create or replace temp table load_refusals as
 with starts as (
-    select event_id as load_seq, session_id, blob, event_id in (select load_seq from load_ends where is_loaded) as is_loaded
+    select event_id as load_seq, session_id, blob, event_id in (select load_seq from load_ends
+        where is_loaded) as is_loaded
     from load_lines where is_start and event_id >= getvariable('since_id')
     union all
     select load_seq, session_id, blob, outcome = 'loaded' from model_loads
     where session_id in (select session_id from scope) and (outcome = 'unknown' or first_event_id < last_event_id)
 ),
-refused as (select * from load_windows where kind = 'failed' and blob is not null and event_id >= getvariable('since_id'))
+refused as (select * from load_windows where kind = 'failed' and blob is not null
+    and event_id >= getvariable('since_id'))
 select r.event_id as load_seq, r.session_id, r.blob, r.code
 from refused as r
 asof left join starts as s on s.session_id = r.session_id and s.blob = r.blob and s.load_seq < r.event_id

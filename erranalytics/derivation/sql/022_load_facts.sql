@@ -5,10 +5,12 @@ with attempts as (
     union all
     select load_seq, session_id, load_seq as last_id from load_refusals
     union all
-    select max(load_seq), session_id, max(last_event_id) from model_loads where session_id in (select session_id from scope) group by session_id
+    select max(load_seq), session_id, max(last_event_id) from model_loads
+        where session_id in (select session_id from scope) group by session_id
 ),
 bounded as (
-    select load_seq, session_id, lag(last_id, 1, 0) over (partition by session_id order by load_seq) as before_id from attempts
+    select load_seq, session_id, lag(last_id, 1, 0) over (partition by session_id order by load_seq) as before_id
+        from attempts
 ),
 inside as (
     select w.event_id, w.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
@@ -19,7 +21,8 @@ inside as (
 before as (
     select w.event_id, a.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
     from bounded as a
-    inner join load_windows as w on w.session_id = a.session_id and w.event_id < a.load_seq and w.event_id >= a.load_seq - 20
+    inner join load_windows as w on w.session_id = a.session_id and w.event_id < a.load_seq
+        and w.event_id >= a.load_seq - 20
     where w.kind in ('estimate', 'free', 'facts') and w.event_id > a.before_id
 ),
 told as (
@@ -35,7 +38,8 @@ select
     *,
     -- Ollama's engine lays a model out again and again, llama-server tries: what stands last counts.
     count(*) filter (where kind = 'pass') over so_far as pass_no,
-    count(*) filter (where kind = 'sizes' and message = 'total memory') over so_far - (kind = 'sizes' and message = 'total memory')::integer as layout_no,
+    count(*) filter (where kind = 'sizes' and message = 'total memory')
+        over so_far - (kind = 'sizes' and message = 'total memory')::integer as layout_no,
     message || coalesce(chr(10) || (attrs ->> '$.lines'), '') as text
 from told
 window so_far as (partition by load_seq order by event_id rows between unbounded preceding and current row);
@@ -49,7 +53,8 @@ with parsed as (
         case
             when regexp_matches(message, '(?:KV|RS) buffer size =') then 'kv'
             when contains(message, 'compute buffer size =') then 'graph'
-            when contains(message, 'model buffer size =') or (regexp_matches(message, '^\s*\S+ +buffer size =') and component like '%load_tensors') then 'weights'
+            when contains(message, 'model buffer size =')
+                or (regexp_matches(message, '^\s*\S+ +buffer size =') and component like '%load_tensors') then 'weights'
         end as what,
         regexp_extract(message, '^\s*(\S+) ', 1) as device,
         regexp_extract(message, 'buffer size += *(.*)$', 1) as size_text, 1 as place
@@ -58,7 +63,8 @@ with parsed as (
     union all
     select
         load_seq, event_id, 0, null,
-        case when regexp_matches(message, 'mem required|VRAM used') then 'weights' when contains(message, 'total size') then 'graph' when contains(lower(message), 'kv self size') then 'kv' end,
+        case when regexp_matches(message, 'mem required|VRAM used') then 'weights' when contains(message, 'total size')
+            then 'graph' when contains(lower(message), 'kv self size') then 'kv' end,
         case when contains(message, 'VRAM used') then 'VRAM' end,
         regexp_extract(message, '(?:mem required|VRAM used|self size|total size)\s*[:=]\s*([\d.]+ \w+)', 1), 2
     from load_told
@@ -66,7 +72,8 @@ with parsed as (
     union all
     select
         load_seq, event_id, layout_no, null,
-        case message when 'model weights' then 'weights' when 'kv cache' then 'kv' when 'compute graph' then 'graph' when 'gpu memory' then 'free' end,
+        case message when 'model weights' then 'weights' when 'kv cache' then 'kv' when 'compute graph' then 'graph'
+            when 'gpu memory' then 'free' end,
         coalesce(attrs ->> '$.device', attrs ->> '$.buffer', attrs ->> '$.buffer_type', attrs ->> '$.id', ''),
         case message when 'gpu memory' then attrs ->> '$.available' else attrs ->> '$.size' end, 3
     from load_told
@@ -74,7 +81,8 @@ with parsed as (
     union all
     select
         load_seq, event_id, 0, null, unnest(['weights', 'kv', 'graph']), '',
-        unnest([attrs ->> '$."memory.weights.total"', coalesce(attrs ->> '$."memory.required.kv"', attrs ->> '$.kv'), coalesce(attrs ->> '$."memory.graph.full"', attrs ->> '$.fulloffload')]), 4
+        unnest([attrs ->> '$."memory.weights.total"', coalesce(attrs ->> '$."memory.required.kv"', attrs ->> '$.kv'),
+            coalesce(attrs ->> '$."memory.graph.full"', attrs ->> '$.fulloffload')]), 4
     from load_told
     where kind = 'estimate'
 )
@@ -82,7 +90,8 @@ select * from parsed
 where what is not null and size_text <> ''
 -- What is laid out or tried again counts once, as it came out last. The cache of a model with a window is two caches on
 -- one device, and both count.
-qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, place, what = 'free', case when place = 1 then what end))
+qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, place, what = 'free', case when place = 1
+    then what end))
     and (
         (place = 1 and what <> 'graph')
         or event_id = max(event_id) over (partition by load_seq, place, what, component, device)
@@ -90,7 +99,8 @@ qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, pl
 
 create or replace temp table load_sizes as
 with sums as (
-    select load_seq, what, place, sum(size_bytes(size_text))::bigint as bytes, bool_or(place = 1 and device like '%$_Mapped' escape '$') as is_mapped
+    select load_seq, what, place, sum(size_bytes(size_text))::bigint as bytes, bool_or(place = 1
+        and device like '%$_Mapped' escape '$') as is_mapped
     from load_lasts
     group by load_seq, what, place
 ),
@@ -98,7 +108,8 @@ ranked as (
     select
         load_seq, what, bytes,
         -- A part of the file that is mapped for the host may span what the devices hold: then a layout tells better.
-        case when is_mapped and bytes > 1.1 * min(bytes) over (partition by load_seq, what) then 6 else place end as place
+        case when is_mapped and bytes > 1.1 * min(bytes) over (partition by load_seq, what) then 6
+            else place end as place
     from sums
     where bytes is not null
 )
@@ -112,60 +123,87 @@ from ranked
 group by load_seq;
 
 insert into load_buffers by name
-select load_seq, event_id, device, what as purpose, size_bytes(size_text) as byte_count, case place when 3 then 'layout' else 'runner' end as source
+select load_seq, event_id, device, what as purpose, size_bytes(size_text) as byte_count, case place when 3
+    then 'layout' else 'runner' end as source
 from load_lasts
 where what <> 'free' and place in (1, 3) and device <> '' and size_bytes(size_text) > 0
-    and load_seq in (select load_seq from load_ends where load_seq >= getvariable('since_id') union all select load_seq from load_refusals)
+    and load_seq in (select load_seq from load_ends where load_seq >= getvariable('since_id') union all select load_seq
+        from load_refusals)
 order by load_seq, event_id;
 
 create or replace temp table load_facts as
 select
     load_seq,
-    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:port|p) (\d+)', 1), '')) filter (where kind = 'start') as cmd_port,
+    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:port|p) (\d+)', 1), ''))
+        filter (where kind = 'start') as cmd_port,
     any_value(attrs ->> '$.port') filter (where kind = 'start') as told_port,
     any_value(attrs ->> '$.model') filter (where kind = 'start') as model,
-    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--ctx-size|-c) (\d+)', 1), '')) filter (where kind = 'start') as cmd_ctx,
-    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--parallel|-np) (\d+)', 1), '')) filter (where kind = 'start') as cmd_parallel,
-    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:kv-cache-type|cache-type-k) (\S+)', 1), '')) filter (where kind = 'start') as cmd_kv_type,
-    any_value(coalesce(nullif(regexp_extract(attrs ->> '$.cmd', '--flash-attn (on|off|auto)', 1), ''), case when contains(attrs ->> '$.cmd', '--flash-attn') then 'on' end)) filter (where kind = 'start') as cmd_flash,
+    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--ctx-size|-c) (\d+)', 1), ''))
+        filter (where kind = 'start') as cmd_ctx,
+    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--parallel|-np) (\d+)', 1), ''))
+        filter (where kind = 'start') as cmd_parallel,
+    any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:kv-cache-type|cache-type-k) (\S+)', 1), ''))
+        filter (where kind = 'start') as cmd_kv_type,
+    any_value(coalesce(nullif(regexp_extract(attrs ->> '$.cmd', '--flash-attn (on|off|auto)', 1), ''), case
+        when contains(attrs ->> '$.cmd', '--flash-attn') then 'on' end)) filter (where kind = 'start') as cmd_flash,
     arg_max(nullif(regexp_extract(attrs ->> '$.request', 'KvSize:(\d+)', 1), ''), event_id) as layout_ctx,
     arg_max(nullif(regexp_extract(attrs ->> '$.request', 'Parallel:(\d+)', 1), ''), event_id) as layout_parallel,
     arg_max(nullif(regexp_extract(attrs ->> '$.request', 'KvCacheType:(\w+)', 1), ''), event_id) as layout_kv_type,
-    arg_max(nullif(lower(regexp_extract(attrs ->> '$.request', 'FlashAttention:(\w+)', 1)), ''), event_id) as layout_flash,
-    arg_max(case when contains(attrs ->> '$.request', 'GPULayers:') then coalesce(nullif(regexp_extract(attrs ->> '$.request', 'GPULayers:(\d+)\[', 1), ''), '0') end, event_id) as layout_offloaded,
+    arg_max(nullif(lower(regexp_extract(attrs ->> '$.request', 'FlashAttention:(\w+)', 1)), ''),
+        event_id) as layout_flash,
+    arg_max(case when contains(attrs ->> '$.request', 'GPULayers:')
+        then coalesce(nullif(regexp_extract(attrs ->> '$.request', 'GPULayers:(\d+)\[', 1), ''), '0') end,
+        event_id) as layout_offloaded,
     arg_max(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?n_ctx += (\d+)', 1), ''), event_id) as runner_ctx,
     arg_max(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?n_seq_max += (\d+)', 1), ''), event_id) as runner_parallel,
     arg_max(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?flash_attn += (\w+)', 1), ''), event_id) as runner_flash,
-    arg_max(case when contains(message, 'set to enabled') then 'on' when contains(message, 'set to disabled') then 'off' end, event_id) filter (where message like 'Flash Attention was auto%') as final_flash,
-    arg_max(coalesce(nullif(regexp_extract(message, ' K \((\w+)\)', 1), ''), nullif(regexp_extract(message, 'type_k = ''(\w+)''', 1), '')), event_id) filter (where kind in ('cache', 'buffers')) as cache_kv_type,
+    arg_max(case when contains(message, 'set to enabled') then 'on' when contains(message, 'set to disabled')
+        then 'off' end, event_id) filter (where message like 'Flash Attention was auto%') as final_flash,
+    arg_max(coalesce(nullif(regexp_extract(message, ' K \((\w+)\)', 1), ''), nullif(regexp_extract(message,
+        'type_k = ''(\w+)''', 1), '')), event_id) filter (where kind in ('cache', 'buffers')) as cache_kv_type,
     arg_max(nullif(regexp_extract(message, 'offloaded (\d+)/\d+ layers', 1), ''), event_id) as runner_offloaded,
     arg_max(nullif(regexp_extract(message, 'offloaded \d+/(\d+) layers', 1), ''), event_id) as runner_layers,
     arg_max(attrs ->> '$."model layers"', event_id) as engine_layers,
-    arg_max(coalesce(attrs ->> '$."layers.offload"', attrs ->> '$."layers.real"', attrs ->> '$.reallayers'), event_id) filter (where kind = 'estimate') as estimated_offloaded,
-    arg_max(coalesce(attrs ->> '$."layers.model"', attrs ->> '$.layers'), event_id) filter (where kind = 'estimate') as estimated_layers,
-    arg_max(try_cast(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?n_layer += (\d+)', 1), '') as integer) + 1, event_id) as file_layers,
+    arg_max(coalesce(attrs ->> '$."layers.offload"', attrs ->> '$."layers.real"', attrs ->> '$.reallayers'), event_id)
+        filter (where kind = 'estimate') as estimated_offloaded,
+    arg_max(coalesce(attrs ->> '$."layers.model"', attrs ->> '$.layers'), event_id)
+        filter (where kind = 'estimate') as estimated_layers,
+    arg_max(try_cast(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?n_layer += (\d+)', 1), '') as integer) + 1,
+        event_id) as file_layers,
     arg_max(blob_name(message), event_id) filter (where message like 'loaded meta data with %') as file_blob,
-    arg_max(coalesce(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?arch += (\S+)', 1), ''), nullif(regexp_extract(text, 'general\.architecture str += (\S+)', 1), ''), attrs ->> '$.architecture'), event_id) as architecture,
-    arg_max(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?model params += ([\d.]+ \w)', 1)), ''), event_id) as parameters,
-    arg_max(coalesce(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?(?:file type|model ftype) += ([^\n]+)', 1)), ''), nullif(attrs ->> '$.file_type', '')), event_id) as quantization,
-    arg_max(coalesce(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?general\.name\s+= ([^\n]+)', 1)), ''), nullif(attrs ->> '$.name', '')), event_id) filter (where kind = 'facts') as title,
+    arg_max(coalesce(nullif(regexp_extract(text, '(?:^|\n)(?:\w+: )?arch += (\S+)', 1), ''),
+        nullif(regexp_extract(text, 'general\.architecture str += (\S+)', 1), ''), attrs ->> '$.architecture'),
+        event_id) as architecture,
+    arg_max(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?model params += ([\d.]+ \w)', 1)), ''),
+        event_id) as parameters,
+    arg_max(coalesce(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?(?:file type|model ftype) += ([^\n]+)', 1)),
+        ''), nullif(attrs ->> '$.file_type', '')), event_id) as quantization,
+    arg_max(coalesce(nullif(trim(regexp_extract(text, '(?:^|\n)(?:\w+: )?general\.name\s+= ([^\n]+)', 1)), ''),
+        nullif(attrs ->> '$.name', '')), event_id) filter (where kind = 'facts') as title,
     arg_max(pid, event_id) filter (where format like 'cpp-%') as cpp_pid,
     -- The reason of a refusal: "model requires more system memory (24.0 GiB) than is available (15.3 GiB)".
-    arg_max(nullif(regexp_extract(attrs ->> '$.error', 'system memory \(([\d.]+ \w+)\) than', 1), ''), event_id) as refused_need,
-    arg_max(nullif(regexp_extract(attrs ->> '$.error', 'is available \(([\d.]+ \w+)\)', 1), ''), event_id) as refused_free,
-    arg_max(coalesce(attrs ->> '$.requested', attrs ->> '$."memory.required.full"', attrs ->> '$.required'), event_id) filter (where kind = 'estimate') as estimated_need,
-    arg_max(coalesce(attrs ->> '$."memory.available"', attrs ->> '$.available'), event_id) filter (where kind = 'estimate') as estimated_free,
+    arg_max(nullif(regexp_extract(attrs ->> '$.error', 'system memory \(([\d.]+ \w+)\) than', 1), ''),
+        event_id) as refused_need,
+    arg_max(nullif(regexp_extract(attrs ->> '$.error', 'is available \(([\d.]+ \w+)\)', 1), ''),
+        event_id) as refused_free,
+    arg_max(coalesce(attrs ->> '$.requested', attrs ->> '$."memory.required.full"', attrs ->> '$.required'), event_id)
+        filter (where kind = 'estimate') as estimated_need,
+    arg_max(coalesce(attrs ->> '$."memory.available"', attrs ->> '$.available'), event_id)
+        filter (where kind = 'estimate') as estimated_free,
     arg_max(attrs ->> '$.size', event_id) filter (where message = 'total memory') as laid_out_need,
     -- What was projected first is what was asked for; then the runner makes it fit.
-    arg_min(nullif(regexp_extract(message, 'projected to use ([\d.]+ \w+)', 1), ''), event_id) filter (where kind = 'projected') as projected_need,
-    arg_min(nullif(regexp_extract(message, 'vs\. ([\d.]+ \w+) of free', 1), ''), event_id) filter (where kind = 'projected') as projected_free,
+    arg_min(nullif(regexp_extract(message, 'projected to use ([\d.]+ \w+)', 1), ''), event_id)
+        filter (where kind = 'projected') as projected_need,
+    arg_min(nullif(regexp_extract(message, 'vs\. ([\d.]+ \w+) of free', 1), ''), event_id)
+        filter (where kind = 'projected') as projected_free,
     arg_max(attrs ->> '$.free', event_id) filter (where message = 'system memory') as system_free
 from load_told
 group by load_seq;
 
 insert into model_loads by name
 with attempts as (
-    select e.load_seq, s.blob, e.end_id, e.code, case when e.is_loaded then 'loaded' when e.is_oom then 'oom' when e.end_id is not null then 'failed' else 'unknown' end as outcome
+    select e.load_seq, s.blob, e.end_id, e.code, case when e.is_loaded then 'loaded' when e.is_oom then 'oom'
+        when e.end_id is not null then 'failed' else 'unknown' end as outcome
     from load_ends as e
     inner join load_lines as s on s.event_id = e.load_seq
     where e.load_seq >= getvariable('since_id')
@@ -175,21 +213,26 @@ with attempts as (
     left join causes as c using (code)
 )
 select
-    a.load_seq, s.session_id, s.source_id, s.ts as ts_start, coalesce(t.ts, case when a.outcome <> 'unknown' then s.ts end) as ts_end,
+    a.load_seq, s.session_id, s.source_id, s.ts as ts_start, coalesce(t.ts, case when a.outcome <> 'unknown'
+        then s.ts end) as ts_end,
     epoch_us(t.ts) - epoch_us(s.ts) as duration_us,
     regexp_replace(f.model, '^registry\.ollama\.ai/(?:library/)?', '') as model,
     coalesce(a.blob, f.file_blob) as blob, f.architecture, f.parameters, f.quantization, f.title,
-    coalesce(f.cmd_ctx, f.layout_ctx, f.runner_ctx)::bigint // greatest(coalesce(f.cmd_parallel, f.layout_parallel, f.runner_parallel, '1')::bigint, 1) as num_ctx,
+    coalesce(f.cmd_ctx, f.layout_ctx, f.runner_ctx)::bigint // greatest(coalesce(f.cmd_parallel, f.layout_parallel,
+        f.runner_parallel, '1')::bigint, 1) as num_ctx,
     coalesce(f.cmd_parallel, f.layout_parallel, f.runner_parallel)::integer as num_parallel,
     coalesce(f.cmd_kv_type, f.layout_kv_type, f.cache_kv_type) as kv_cache_type,
-    coalesce(f.final_flash, f.cmd_flash, case coalesce(f.layout_flash, f.runner_flash) when 'true' then 'on' when 'enabled' then 'on' when '1' then 'on' when 'false' then 'off' when 'disabled' then 'off' when '0' then 'off' when 'auto' then 'auto' end) as flash_attention,
+    coalesce(f.final_flash, f.cmd_flash, case coalesce(f.layout_flash, f.runner_flash) when 'true' then 'on'
+        when 'enabled' then 'on' when '1' then 'on' when 'false' then 'off' when 'disabled' then 'off' when '0'
+        then 'off' when 'auto' then 'auto' end) as flash_attention,
     coalesce(f.runner_layers, f.engine_layers, f.estimated_layers, f.file_layers::varchar)::integer as layers_total,
     coalesce(f.runner_offloaded, f.layout_offloaded, f.estimated_offloaded)::integer as layers_offloaded,
     z.weights_bytes, z.kv_bytes, z.graph_bytes,
     size_bytes(coalesce(f.refused_need, f.estimated_need, f.laid_out_need, f.projected_need)) as required_bytes,
     coalesce(
         size_bytes(f.refused_free),
-        list_sum(list_transform(regexp_extract_all(f.estimated_free, '[\d.]+ [KMGT]?i?B|^\d+$'), lambda one: size_bytes(one)))::bigint,
+        list_sum(list_transform(regexp_extract_all(f.estimated_free, '[\d.]+ [KMGT]?i?B|^\d+$'),
+            lambda one: size_bytes(one)))::bigint,
         z.free_bytes, size_bytes(coalesce(f.projected_free, f.system_free))
     ) as available_bytes,
     a.outcome, case when a.outcome <> 'loaded' then a.code end as code,

@@ -1,24 +1,33 @@
--- What is known of each problem before problems are folded into incidents: the part it plays, and what stands around it.
+-- What is known of each problem before problems are folded into incidents: the part it plays, and what stands around
+-- it.
 --
--- Parts: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went away; `access`
--- lines are requests that failed for no reason of their own; `told` lines give the reason of one request; `restart` lines
--- tell of a server that ends or does not start; `client` lines stand in the log of a program that calls Ollama (a record of
+-- Parts: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went away;
+-- `access`
+-- lines are requests that failed for no reason of their own; `told` lines give the reason of one request; `restart`
+-- lines
+-- tell of a server that ends or does not start; `client` lines stand in the log of a program that calls Ollama (a
+-- record of
 -- one call is like a line of the server); everything else stands alone.
 --
--- Problems before `fold_from` keep their incident; those shortly before it, and the last of another part, are read again
+-- Problems before `fold_from` keep their incident; those shortly before it, and the last of another part, are read
+-- again
 -- so that the first new ones know what they follow.
-create or replace temp macro role_of(surface, is_record, is_inference, status, endpoint, category, severity, cause, phase, message) as case
+create or replace temp macro role_of(surface, is_record, is_inference, status, endpoint, category, severity, cause,
+    phase, message) as case
     -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
     when surface = 'client' and not is_record then 'client'
-    when surface = 'access' and is_inference and (status in (499, 500) or (status = 400 and endpoint like '%embed%')) then 'access'
+    when surface = 'access' and is_inference and (status in (499, 500) or (status = 400 and endpoint like '%embed%'))
+        then 'access'
     when surface in ('access', 'client', 'gateway') then 'alone'
     when category = 'cancelled' and cause <> 'job_cancelled' then 'left'
     -- Whoever asks what a model can do is told that its file is gone; no load was tried (server/images.go@v0.24.0).
     when cause = 'load_failed' and message like 'open %/blobs/%' then 'told'
-    when category in ('memory', 'gpu', 'runner', 'model_file') and (severity in ('error', 'critical') or cause in ('oom_predicted', 'oom_retry')) then 'chain'
+    when category in ('memory', 'gpu', 'runner', 'model_file')
+        and (severity in ('error', 'critical') or cause in ('oom_predicted', 'oom_retry')) then 'chain'
     when is_restart(cause, category, phase, severity, message) then 'restart'
     -- An option that is ignored changes nothing; a prompt that is cut, or an answer, does.
-    when severity in ('error', 'critical') and phase in ('request', 'create', 'embed', 'pull', 'push', 'connect') then 'told'
+    when severity in ('error', 'critical') and phase in ('request', 'create', 'embed', 'pull', 'push', 'connect')
+        then 'told'
     when phase in ('prompt', 'generate') or cause in ('blob_not_found', 'model_capabilities_unknown') then 'told'
     else 'alone'
 end;
@@ -26,9 +35,11 @@ end;
 create or replace temp table problems as
 with known as (
     select
-        e.event_id, e.session_id, e.source_id, s.stream_id, e.ts, e.code, e.cause, e.surface, e.message, contains(e.message, 'HTTP Request: ') as is_wire,
+        e.event_id, e.session_id, e.source_id, s.stream_id, e.ts, e.code, e.cause, e.surface, e.message,
+            contains(e.message, 'HTTP Request: ') as is_wire,
         e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began, r.duration_us, r.status,
-        role_of(e.surface, coalesce(e.endpoint, e.exception_type) is not null, r.is_inference, e.http_status, r.endpoint, e.category, e.severity, e.cause, e.phase, e.message) as role,
+        role_of(e.surface, coalesce(e.endpoint, e.exception_type) is not null, r.is_inference, e.http_status,
+            r.endpoint, e.category, e.severity, e.cause, e.phase, e.message) as role,
         -- A runner that is dead already is found when its model is asked for again.
         contains(e.message, 'process no longer running') as is_noticed,
         e.phase = 'generate' or e.cause = 'runner_terminated' as is_death,
@@ -37,10 +48,12 @@ with known as (
     inner join sources as s using (source_id)
     left join requests as r on r.event_id = e.event_id and r.event_id >= getvariable('memory_from')
     where e.session_id in (select session_id from scope) and e.event_id is not null
-        and (e.event_id >= getvariable('memory_from') or e.category in ('memory', 'gpu', 'runner', 'model_file', 'cancelled'))
+        and (e.event_id >= getvariable('memory_from')
+            or e.category in ('memory', 'gpu', 'runner', 'model_file', 'cancelled'))
 ),
 latest as (
-    select max(event_id) as event_id from known where event_id < getvariable('fold_from') and role in ('chain', 'left') group by session_id
+    select max(event_id) as event_id from known where event_id < getvariable('fold_from') and role in ('chain', 'left')
+        group by session_id
 )
 select k.* from known as k
 where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest);
@@ -49,11 +62,13 @@ where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id
 create or replace temp table recoveries as
 select session_id, event_id, false as is_ready
 from requests
-where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and status = 200 and is_inference and surface = 'ollama'
+where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and status = 200
+    and is_inference and surface = 'ollama'
 union all
 select session_id, event_id, true as is_ready
 from events
-where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and format = 'slog-text' and (message like 'llama runner started in %' or message like 'llama-server started in %');
+where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from')
+    and format = 'slog-text' and (message like 'llama runner started in %' or message like 'llama-server started in %');
 
 -- A runner that is started takes the place of a dead one.
 create or replace temp table starts as
@@ -68,14 +83,17 @@ create or replace temp table reasons as
 with answered as (
     select session_id, event_id, ts_start, ts_end, duration_us, status, is_inference
     from requests
-    where session_id in (select session_id from scope) and surface = 'ollama' and event_id >= getvariable('memory_from') and (status >= 400 or not is_poll or path = '/api/tags')
+    where session_id in (select session_id from scope) and surface = 'ollama'
+        and event_id >= getvariable('memory_from') and (status >= 400 or not is_poll or path = '/api/tags')
 ),
 asked as (
     select p.event_id, p.session_id, p.ts, e.format in ('llama-server', 'llama-cpp') as is_of_runner,
         p.cause in ('load_failed', 'blob_not_found', 'model_capabilities_unknown') as is_of_file,
-        coalesce(p.event_id - lag(p.event_id) over (partition by p.session_id order by p.event_id) > 3, true) as is_apart
+        coalesce(p.event_id - lag(p.event_id)
+            over (partition by p.session_id order by p.event_id) > 3, true) as is_apart
     from problems as p inner join events as e using (event_id)
-    where p.role = 'told' and e.format in ('slog-text', 'slog-default', 'go-log', 'llama-server', 'llama-cpp', 'cpp-json', 'cpp-text', 'mlx')
+    where p.role = 'told' and e.format in ('slog-text', 'slog-default', 'go-log', 'llama-server', 'llama-cpp',
+        'cpp-json', 'cpp-text', 'mlx')
 ),
 bursts as (
     select *, sum(is_apart::int) over (partition by session_id order by event_id) as burst_no from asked
@@ -86,15 +104,18 @@ ended as (
 behind as (
     select a.event_id, r.event_id as request_id
     from asked as a
-    asof inner join (select * from answered where is_inference) as r on r.session_id = a.session_id and r.event_id < a.event_id
-    where a.is_of_runner and r.status = 400 and r.duration_us >= 1000 and a.ts - r.ts_end between interval 0 second and interval 1 second
+    asof inner join (select * from answered where is_inference) as r on r.session_id = a.session_id
+        and r.event_id < a.event_id
+    where a.is_of_runner and r.status = 400 and r.duration_us >= 1000 and a.ts - r.ts_end between interval 0 second
+        and interval 1 second
 ),
 ahead as (
     select a.event_id, r.event_id as request_id
     from ended as a
     asof inner join answered as r on r.session_id = a.session_id and r.event_id > a.event_id
     -- Access lines have whole seconds.
-    where (not a.is_of_file or r.event_id - a.last_id <= 3) and r.ts_start <= a.ts and r.ts_end - a.ts between interval '-1 second' and interval 10 minute
+    where (not a.is_of_file or r.event_id - a.last_id <= 3) and r.ts_start <= a.ts
+        and r.ts_end - a.ts between interval '-1 second' and interval 10 minute
 )
 select event_id, request_id from behind
 union all

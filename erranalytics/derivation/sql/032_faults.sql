@@ -17,11 +17,16 @@ owned as (
 select
     *,
     lag(role) over w as role_before, lead(role) over w as role_after,
-    last_value(case when role = 'chain' then {'id': event_id, 'ts': ts, 'noticed': is_noticed, 'death': is_death, 'recovery': recovery_id} end ignore nulls)
+    last_value(case when role = 'chain'
+        then {'id': event_id, 'ts': ts, 'noticed': is_noticed, 'death': is_death,
+        'recovery': recovery_id} end ignore nulls)
         over (w rows between unbounded preceding and 1 preceding) as fault_before,
-    last_value(case when role <> 'access' then {'id': event_id, 'ts': ts, 'role': role, 'noticed': is_noticed, 'recovery': recovery_id} end ignore nulls)
+    last_value(case when role <> 'access'
+        then {'id': event_id, 'ts': ts, 'role': role, 'noticed': is_noticed, 'recovery': recovery_id} end ignore nulls)
         over (w rows between unbounded preceding and 1 preceding) as line_before,
-    first_value(case when role <> 'access' then {'id': event_id, 'ts': ts, 'role': role, 'noticed': is_noticed, 'death': is_death, 'recovery': recovery_id, 'start': own_start_id} end ignore nulls)
+    first_value(case when role <> 'access'
+        then {'id': event_id, 'ts': ts, 'role': role, 'noticed': is_noticed, 'death': is_death,
+        'recovery': recovery_id, 'start': own_start_id} end ignore nulls)
         over (w rows between 1 following and unbounded following) as line_after
 from owned
 window w as (partition by session_id order by event_id);
@@ -32,17 +37,21 @@ with marked as (
     select event_id, session_id, settled_id,
         coalesce(case
             -- What is found dead, and has not been replaced since it failed, is the same death.
-            when is_noticed and fault_before.death and fault_before.id > own_start_id and ts - fault_before.ts <= interval 5 minute then false
+            when is_noticed and fault_before.death and fault_before.id > own_start_id
+                and ts - fault_before.ts <= interval 5 minute then false
             -- One death fails many requests, each with its line.
-            when is_death and fault_before.death and fault_before.id > start_id and ts - fault_before.ts <= interval 2 second then false
+            when is_death and fault_before.death and fault_before.id > start_id
+                and ts - fault_before.ts <= interval 2 second then false
             when role_before <> 'chain' then true
             when is_noticed and own_start_id > fault_before.id then true
             when fault_before.noticed and start_id > fault_before.id then true
-            else ts - fault_before.ts > interval 30 second or (recovery_id <> fault_before.recovery and ts - fault_before.ts > interval 500 millisecond)
+            else ts - fault_before.ts > interval 30 second
+                or (recovery_id <> fault_before.recovery and ts - fault_before.ts > interval 500 millisecond)
         end, true) as is_new
     from lines_of_faults where role = 'chain'
 )
-select event_id, session_id, is_new, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls) over (partition by session_id order by event_id) as incident_id
+select event_id, session_id, is_new, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls)
+    over (partition by session_id order by event_id) as incident_id
 from marked;
 
 -- Clients that leave together leave within a moment. One that leaves while its model is found dead again and again was
@@ -50,13 +59,15 @@ from marked;
 create or replace temp table leavings as
 with marked as (
     select l.event_id, l.session_id, l.settled_id,
-        case when l.role_before = 'chain' and l.line_before.noticed and l.start_id <= l.line_before.id and l.ts - l.line_before.ts <= interval 2 second then c.incident_id end as waited_id,
+        case when l.role_before = 'chain' and l.line_before.noticed and l.start_id <= l.line_before.id
+            and l.ts - l.line_before.ts <= interval 2 second then c.incident_id end as waited_id,
         coalesce(l.line_before.role <> 'left' or l.ts - l.line_before.ts > interval 2 second, true) as is_new
     from lines_of_faults as l left join chains as c on c.event_id = l.line_before.id
     where l.role = 'left'
 )
 select event_id, session_id,
-    last_value(coalesce(settled_id, waited_id, case when is_new then event_id end) ignore nulls) over (partition by session_id order by event_id) as incident_id
+    last_value(coalesce(settled_id, waited_id, case when is_new then event_id end) ignore nulls)
+        over (partition by session_id order by event_id) as incident_id
 from marked;
 
 -- Requests that failed without a word. Access lines have whole seconds: a request was surely running at a fault when it
@@ -64,22 +75,28 @@ from marked;
 create or replace temp table victims as
 with judged as (
     select *,
-        line_before.role = 'chain' and ts - line_before.ts <= interval 10 second and (duration_us >= 1000 or event_id - line_before.id <= 3) and case
+        line_before.role = 'chain' and ts - line_before.ts <= interval 10 second
+            and (duration_us >= 1000 or event_id - line_before.id <= 3) and case
             -- Whoever finds a runner dead gets another one.
-            when began + interval 1 second <= line_before.ts then not (line_before.noticed and start_id > line_before.id)
+            when began + interval 1 second <= line_before.ts
+                then not (line_before.noticed and start_id > line_before.id)
             -- Right behind a fault stands its victim when it can be, and those that wait as long.
-            else began <= line_before.ts and start_id < line_before.id and (role_before = 'chain' or (duration_us >= 10000 and ts - line_before.ts <= interval 1 second))
+            else began <= line_before.ts and start_id < line_before.id
+                and (role_before = 'chain' or (duration_us >= 10000 and ts - line_before.ts <= interval 1 second))
         end as is_victim,
         line_before.role = 'left' and case
             when status = 499 then ts - line_before.ts <= interval 10 second
-            else began <= line_before.ts and ts - line_before.ts <= interval 2 second and start_id < line_before.id and recovery_id = line_before.recovery
+            else began <= line_before.ts and ts - line_before.ts <= interval 2 second and start_id < line_before.id
+                and recovery_id = line_before.recovery
         end as is_leaving,
         -- A request may fail before the fault is told: a moment, or until somebody finds the runner dead. One that is
         -- refused at once never came to a runner.
         status = 500 and duration_us >= 10000 and case
             when line_after.role = 'left' then line_after.ts - ts <= interval 1 second
-            when line_after.noticed then line_after.start < event_id and line_after.recovery < event_id and line_after.ts - ts <= interval 30 second
-            else line_after.death and role_after = 'chain' and line_after.recovery < event_id and line_after.ts - ts <= interval 1 second
+            when line_after.noticed then line_after.start < event_id and line_after.recovery < event_id
+                and line_after.ts - ts <= interval 30 second
+            else line_after.death and role_after = 'chain' and line_after.recovery < event_id
+                and line_after.ts - ts <= interval 1 second
         end as is_early
     from lines_of_faults where role = 'access'
 ),
@@ -87,13 +104,15 @@ chosen as (
     select *,
         case
             when is_victim or is_leaving then line_before.id
-            when is_early and max(ts) filter (where is_early) over (partition by session_id, line_after.id) - ts <= interval 1 second then line_after.id
+            when is_early and max(ts) filter (where is_early)
+                over (partition by session_id, line_after.id) - ts <= interval 1 second then line_after.id
         end as line_id
     from judged
 )
 select
     v.event_id, v.session_id,
-    coalesce(v.settled_id, case when v.line_id = v.line_after.id and not (c.is_new or v.line_after.noticed) then v.event_id end, c.incident_id, l.incident_id, v.event_id) as incident_id
+    coalesce(v.settled_id, case when v.line_id = v.line_after.id and not (c.is_new or v.line_after.noticed)
+        then v.event_id end, c.incident_id, l.incident_id, v.event_id) as incident_id
 from chosen as v
 left join chains as c on c.event_id = v.line_id
 left join leavings as l on l.event_id = v.line_id;

@@ -1,10 +1,12 @@
 -- What became of each request: the cause from its incident, and which 200s are suspect.
 create or replace temp table failing as
-select r.event_id, r.status, r.endpoint, case when r.event_id < getvariable('fold_from') then r.incident_id end as settled_id
+select r.event_id, r.status, r.endpoint, case when r.event_id < getvariable('fold_from')
+    then r.incident_id end as settled_id
 from requests as r
 where r.session_id in (select session_id from scope)
     and (
-        (r.event_id >= getvariable('fold_from') and (r.incident_id is not null or r.event_id in (select event_id from folded)))
+        (r.event_id >= getvariable('fold_from')
+            and (r.incident_id is not null or r.event_id in (select event_id from folded)))
         or r.incident_id in (select incident_id from incidents_now)
     );
 
@@ -16,21 +18,26 @@ from failing as r
 left join folded as f on f.event_id = r.event_id
 left join incidents_now as i on i.incident_id = coalesce(f.incident_id, r.settled_id)
 left join causes as c on c.code = i.code
-left join (select event_id, code from errors where event_id in (select event_id from failing)) as e on e.event_id = r.event_id;
+left join (select event_id, code from errors where event_id in (select event_id from failing)) as e
+    on e.event_id = r.event_id;
 
 update requests set incident_id = f.incident_id, code = f.code, outcome = f.outcome
 from fates as f
 where requests.event_id = f.event_id
-    and (requests.incident_id is distinct from f.incident_id or requests.code is distinct from f.code or requests.outcome is distinct from f.outcome);
+    and (requests.incident_id is distinct from f.incident_id or requests.code is distinct from f.code
+        or requests.outcome is distinct from f.outcome);
 
--- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of the model. So
+-- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of the model.
+-- So
 -- what is found dead is led back to the last streams of that runner, unless another request tells of the same death. A
 -- crash that writes a line does so while its streams are running.
 create or replace temp table deaths as
-select e.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts, arg_min(l.own_start_id, l.event_id) as own_start_id
+select e.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts,
+    arg_min(l.own_start_id, l.event_id) as own_start_id
 from lines_of_faults as l
 inner join errors as e using (event_id)
-where l.role = 'chain' and (l.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault', 'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
+where l.role = 'chain' and (l.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault',
+    'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
     or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
 group by e.incident_id, l.session_id, l.is_noticed;
 
@@ -39,39 +46,49 @@ with streams_200 as (
     select event_id, session_id, ts_start, ts_end, duration_us
     from requests
     where session_id in (select session_id from deaths) and event_id >= getvariable('recovery_from')
-        and status = 200 and is_inference and surface = 'ollama' and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
+        and status = 200 and is_inference and surface = 'ollama'
+            and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
 -- The request that waited for a load is the first that ends behind it, and it began before.
 waited as (
     select m.load_seq, r.event_id, r.duration_us - m.duration_us as rest_us
-    from (select session_id, load_seq, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded' and session_id in (select session_id from deaths)) as m
-    asof inner join (select event_id, session_id, ts_start, duration_us from requests where is_inference and surface = 'ollama') as r
+    from (select session_id, load_seq, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded'
+        and session_id in (select session_id from deaths)) as m
+    asof inner join (select event_id, session_id, ts_start, duration_us from requests where is_inference
+        and surface = 'ollama') as r
         on r.session_id = m.session_id and r.event_id > m.last_event_id
     where r.ts_start <= m.ts_start and r.duration_us >= m.duration_us
 ),
 -- What only loaded its model, or was over at once, was not broken in the middle.
-long_enough as (select * from streams_200 where duration_us >= 50000 and event_id not in (select event_id from waited where rest_us < 25000)),
+long_enough as (select * from streams_200 where duration_us >= 50000
+    and event_id not in (select event_id from waited where rest_us < 25000)),
 ended_last as (
-    select d.incident_id, d.session_id, d.own_start_id, max(s.event_id) as event_id, arg_max(s.ts_start, s.event_id) as ts_start, arg_max(s.ts_end, s.event_id) as ts_end
+    select d.incident_id, d.session_id, d.own_start_id, max(s.event_id) as event_id,
+        arg_max(s.ts_start, s.event_id) as ts_start, arg_max(s.ts_end, s.event_id) as ts_end
     from deaths as d
     inner join incidents as i using (incident_id)
-    inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id and s.event_id between d.event_id - 2000 and d.event_id - 1
+    inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id
+        and s.event_id between d.event_id - 2000 and d.event_id - 1
     -- Who waited for another runner was not answered by this one.
     left join waited as w on w.event_id = s.event_id and w.load_seq > d.own_start_id
-    where d.is_noticed and i.request_count = 0 and d.incident_id not in (select incident_id from deaths where not is_noticed) and w.event_id is null
+    where d.is_noticed and i.request_count = 0
+        and d.incident_id not in (select incident_id from deaths where not is_noticed) and w.event_id is null
     group by d.incident_id, d.session_id, d.own_start_id
 ),
 -- With it those that ended in its last second, and surely after it had begun: access lines have whole seconds.
 ended_before as (
     select s.event_id, l.incident_id
     from ended_last as l
-    inner join long_enough as s on s.session_id = l.session_id and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id
-    where s.event_id = l.event_id or (s.ts_end >= l.ts_end - interval 1 second and s.ts_end >= l.ts_start + interval 1 second)
+    inner join long_enough as s on s.session_id = l.session_id
+        and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id
+    where s.event_id = l.event_id or (s.ts_end >= l.ts_end - interval 1 second
+        and s.ts_end >= l.ts_start + interval 1 second)
 ),
 running_then as (
     select s.event_id, d.incident_id
     from long_enough as s
-    asof inner join (select * from deaths where not is_noticed) as d on d.session_id = s.session_id and d.event_id < s.event_id
+    asof inner join (select * from deaths where not is_noticed) as d on d.session_id = s.session_id
+        and d.event_id < s.event_id
     asof left join starts as n on n.session_id = s.session_id and n.event_id < s.event_id
     where d.ts between s.ts_start and s.ts_end + interval 1 second and coalesce(n.event_id < d.event_id, true)
 )
@@ -84,7 +101,8 @@ update requests set suspected_by = s.suspected_by
 from (
     select r.event_id, s.suspected_by
     from requests as r left join suspects as s using (event_id)
-    where r.session_id in (select session_id from scope) and r.event_id >= getvariable('recovery_from') and r.suspected_by is distinct from s.suspected_by
+    where r.session_id in (select session_id from scope) and r.event_id >= getvariable('recovery_from')
+        and r.suspected_by is distinct from s.suspected_by
         -- Of the last answer before the stretch that is read again it may be known already.
         and (r.event_id >= getvariable('memory_from') or s.suspected_by is not null)
 ) as s

@@ -1,15 +1,18 @@
 -- Which model a request asked for, from the folder of OLLAMA_DEBUG_LOG_REQUESTS.
 --
 -- A dump carries the moment its request ended (server/inference_request_log.go@v0.24.0; its arrival once ollama#17437
--- is done), the access line the whole second it ended in. So the dumps of a route meet its requests in order, one to one.
+-- is done), the access line the whole second it ended in. So the dumps of a route meet its requests in order, one to
+-- one.
 -- The server's own line about a dump stands right before the access line and says on which host it was written.
 
 -- Whole folders, so that neither order nor size of the loads changes what meets what.
 create or replace temp table dumps as
 with near as (
-    select min(ts_start) - interval 2 second as from_ts, max(ts_end) + interval 2 second as to_ts from requests where session_id in (select session_id from scope)
+    select min(ts_start) - interval 2 second as from_ts, max(ts_end) + interval 2 second as to_ts from requests
+        where session_id in (select session_id from scope)
     union all
-    select min(ts), max(ts) from events where load_id between getvariable('first_load_id') and getvariable('last_load_id') and format = 'request-dump'
+    select min(ts), max(ts) from events where load_id between getvariable('first_load_id')
+        and getvariable('last_load_id') and format = 'request-dump'
 ),
 folders as (
     select e.source_id from events as e
@@ -17,14 +20,18 @@ folders as (
     group by e.source_id
     having exists (select 1 from near as n where min(e.ts) <= n.to_ts and max(e.ts) >= n.from_ts)
 )
-select event_id, source_id, host, ts, attrs ->> '$.request_dump' as stem, attrs ->> '$.endpoint' as endpoint, attrs ->> '$.model' as model
+select event_id, source_id, host, ts, attrs ->> '$.request_dump' as stem, attrs ->> '$.endpoint' as endpoint,
+    attrs ->> '$.model' as model
 from events
 where format = 'request-dump' and ts is not null and source_id in (select source_id from folders);
 
 create or replace temp table dump_notes as
-select regexp_extract(e.message, '([^/\\]+)_body\.json', 1) as stem, min(e.event_id) as event_id, any_value(e.session_id) as session_id, any_value(e.host) as host
-from (select min(ts) - interval 1 hour as from_ts, max(ts) + interval 1 hour as to_ts from dumps having count(*) > 0) as d
-inner join events as e on e.ts between d.from_ts and d.to_ts and e.format = 'slog-text' and starts_with(e.message, 'logged to ')
+select regexp_extract(e.message, '([^/\\]+)_body\.json', 1) as stem, min(e.event_id) as event_id,
+    any_value(e.session_id) as session_id, any_value(e.host) as host
+from (select min(ts) - interval 1 hour as from_ts, max(ts) + interval 1 hour as to_ts
+    from dumps having count(*) > 0) as d
+inner join events as e on e.ts between d.from_ts and d.to_ts and e.format = 'slog-text'
+    and starts_with(e.message, 'logged to ')
 group by stem;
 
 create or replace temp table models_found as
@@ -41,7 +48,8 @@ lines as (
     inner join events as e using (event_id)
     cross join (values ('end'), ('start')) as s (side)
     where r.surface = 'ollama' and r.method = 'POST' and r.endpoint in (select endpoint from dumps)
-        and r.ts_end >= (select min(ts) - interval 2 second from dumps) and r.ts_start <= (select max(ts) + interval 2 second from dumps)
+        and r.ts_end >= (select min(ts) - interval 2 second from dumps)
+            and r.ts_start <= (select max(ts) + interval 2 second from dumps)
 ),
 placed as (select *, row_number() over (partition by host, endpoint, side order by ts, event_id) as place from lines),
 spans as (
@@ -56,21 +64,25 @@ reached as (
     select s.dump_id, s.side, min(p.place) as first_place
     from spans as s
     left join dump_notes as n using (stem)
-    inner join placed as p on p.host = s.host and p.endpoint = s.endpoint and p.side = s.side and p.ts between s.from_ts and s.to_ts
+    inner join placed as p on p.host = s.host and p.endpoint = s.endpoint and p.side = s.side
+        and p.ts between s.from_ts and s.to_ts
         and (s.side = 'start' or n.event_id is null or (p.session_id = n.session_id and p.event_id > n.event_id))
     group by s.dump_id, s.side
 ),
 numbered as (
-    select s.*, r.first_place, row_number() over (partition by s.host, s.endpoint, s.side order by s.dump_ts, s.stem) as number
+    select s.*, r.first_place, row_number()
+        over (partition by s.host, s.endpoint, s.side order by s.dump_ts, s.stem) as number
     from spans as s
     inner join reached as r on r.dump_id = s.dump_id and r.side = s.side
 ),
 -- Each takes the first line it can that none before it has taken.
-queued as (select *, number + max(first_place - number) over (partition by host, endpoint, side order by number) as place from numbered),
+queued as (select *, number + max(first_place - number)
+    over (partition by host, endpoint, side order by number) as place from numbered),
 paired as (
     select q.source_id, q.side, p.request_id, q.model
     from queued as q
-    inner join placed as p on p.host = q.host and p.endpoint = q.endpoint and p.side = q.side and p.place = q.place and p.ts between q.from_ts and q.to_ts
+    inner join placed as p on p.host = q.host and p.endpoint = q.endpoint and p.side = q.side and p.place = q.place
+        and p.ts between q.from_ts and q.to_ts
 ),
 -- Which moment a server writes is the same for all of a folder; when both fit, it is the end.
 sides as (
@@ -85,7 +97,8 @@ group by p.request_id;
 
 update requests set model = f.model, model_source = 'body_file'
 from models_found as f
-where requests.request_id = f.request_id and (requests.model is distinct from f.model or requests.model_source is distinct from 'body_file');
+where requests.request_id = f.request_id
+    and (requests.model is distinct from f.model or requests.model_source is distinct from 'body_file');
 
 update errors set model = f.model, model_source = 'body_file'
 from models_found as f
@@ -95,7 +108,8 @@ update incidents set models = known.models
 from (
     select incident_id, list_sort(list(distinct model)) as models
     from errors
-    where model is not null and incident_id in (select e.incident_id from errors as e semi join models_found as f on e.request_id = f.request_id)
+    where model is not null and incident_id in (select e.incident_id from errors as e semi join models_found as f
+        on e.request_id = f.request_id)
     group by incident_id
 ) as known
 where incidents.incident_id = known.incident_id and incidents.models is distinct from known.models;

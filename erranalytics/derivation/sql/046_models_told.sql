@@ -1,7 +1,9 @@
 -- Which model a request asked for, where no dump of it tells: only what the log proves.
 --
--- A model is loaded because a request wants it. When all of a load lies inside one request and no other was on its way, it
--- was loaded for that one. A request whose line comes later may have been on its way too: so what a load proved is asked
+-- A model is loaded because a request wants it. When all of a load lies inside one request and no other was on its way,
+-- it
+-- was loaded for that one. A request whose line comes later may have been on its way too: so what a load proved is
+-- asked
 -- again when requests come that began before the load was over.
 create or replace temp table loads_known as
 select load_seq, session_id, ts_start, coalesce(ts_end, ts_start) as ts_end, coalesce(model, blob) as model, outcome
@@ -14,7 +16,9 @@ with news as (
     where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from')
     group by session_id
 )
-select s.session_id, least(min(l.load_seq) filter (where l.load_seq >= getvariable('since_id') or l.ts_end >= n.from_ts), getvariable('recovery_from')) as from_id
+select s.session_id, least(min(l.load_seq)
+    filter (where l.load_seq >= getvariable('since_id') or l.ts_end >= n.from_ts),
+    getvariable('recovery_from')) as from_id
 from scope as s
 left join loads_known as l using (session_id)
 left join news as n using (session_id)
@@ -44,7 +48,8 @@ busy as (
     select n.load_seq
     from near as n
     inner join requests as r on r.event_id // 64 = n.part
-    where r.session_id = n.session_id and r.event_id > n.load_seq and r.ts_start <= n.ts_end and r.is_inference and r.surface = 'ollama'
+    where r.session_id = n.session_id and r.event_id > n.load_seq and r.ts_start <= n.ts_end and r.is_inference
+        and r.surface = 'ollama'
     group by n.load_seq
     having count(*) > 1
 )
@@ -53,7 +58,8 @@ from loads_asked
 where load_seq not in (select load_seq from busy);
 
 create or replace temp table models_told as
--- Whether a request was on its way in a load before it is told by the latest end of those loads. A route that is not known
+-- Whether a request was on its way in a load before it is told by the latest end of those loads. A route that is not
+-- known
 -- may have asked for a model too.
 with asked as (
     select r.event_id, r.session_id, r.ts_start, r.status, r.is_inference
@@ -78,7 +84,8 @@ alone as (
     having count(*) = 1 and bool_and(is_inference and ts_start <= load_ts and status not in (401, 403, 404, 405))
 ),
 of_loads as (
-    select event_id, min(model) as model, case when bool_or(outcome = 'loaded') then 'slog' else 'message' end as source, 2 as place
+    select event_id, min(model) as model, case when bool_or(outcome = 'loaded') then 'slog'
+        else 'message' end as source, 2 as place
     from alone
     group by event_id
     having count(distinct model) = 1
@@ -86,10 +93,12 @@ of_loads as (
 -- With OLLAMA_DEBUG the scheduler names the model of each request behind its access line (server/sched.go@v0.24.0,
 -- processCompleted). Lines of requests that end together may be mixed: as many names as answers, and all the same one.
 names as (
-    select session_id, event_id, regexp_replace(attrs ->> '$."runner.name"', '^registry\.ollama\.ai/(?:library/)?', '') as model
+    select session_id, event_id, regexp_replace(attrs ->> '$."runner.name"', '^registry\.ollama\.ai/(?:library/)?',
+        '') as model
     from events
     where session_id in (select session_id from scope)
-        and template_id in (select template_id from templates where template = 'after processing request finished event')
+        and template_id in (select template_id from templates
+            where template = 'after processing request finished event')
         and contains(attrs, '"runner.name"')
 ),
 ends as (
@@ -100,16 +109,19 @@ ends as (
 ),
 blocks as (
     select *, count(*) filter (where is_first) over (partition by session_id order by event_id) as block
-    from (select *, not is_name and lag(is_name, 1, true) over (partition by session_id order by event_id) as is_first from ends) as marked
+    from (select *, not is_name and lag(is_name, 1, true) over (partition by session_id order by event_id) as is_first
+        from ends) as marked
 ),
 sums as (
     select
-        session_id, block, count(*) filter (where not is_name) as answers, count(*) filter (where not is_name and status = 200) as good, count(*) filter (where is_name) as named,
+        session_id, block, count(*) filter (where not is_name) as answers, count(*)
+            filter (where not is_name and status = 200) as good, count(*) filter (where is_name) as named,
         min(model) as model, max(model) as last_model
     from blocks
     group by session_id, block
 ),
--- A name that is late would be taken for that of the next answer: nothing is told until all names that were due have come.
+-- A name that is late would be taken for that of the next answer: nothing is told until all names that were due have
+-- come.
 drifts as (
     select *, sum(good - named) over (partition by session_id order by block) as drift from sums
 ),
@@ -120,12 +132,16 @@ of_scheduler as (
     select b.event_id, o.model, 'slog' as source, 1 as place
     from (select *, lag(due, 1, 0) over (partition by session_id order by block) as due_before from owed) as o
     inner join blocks as b on b.session_id = o.session_id and b.block = o.block
-    where not b.is_name and o.due = 0 and o.due_before = 0 and o.answers = o.good and o.good = o.named and o.model = o.last_model
+    where not b.is_name and o.due = 0 and o.due_before = 0 and o.answers = o.good and o.good = o.named
+        and o.model = o.last_model
 ),
--- Where one file only was loaded since the server began, whatever was answered came from it: unless a model of the cloud
--- may have answered (v0.12.0 and later; a build from source has no version), or nothing but the end of a model was asked for, which is over at once.
+-- Where one file only was loaded since the server began, whatever was answered came from it: unless a model of the
+-- cloud
+-- may have answered (v0.12.0 and later; a build from source has no version), or nothing but the end of a model was
+-- asked for, which is over at once.
 firsts as (
-    select l.session_id, arg_min(l.model, l.load_seq) as model, min(l.load_seq) as first_seq, count(*) filter (where l.model is null) as nameless_count
+    select l.session_id, arg_min(l.model, l.load_seq) as model, min(l.load_seq) as first_seq, count(*)
+        filter (where l.model is null) as nameless_count
     from loads_known as l
     inner join server_sessions as s using (session_id)
     where l.outcome in ('loaded', 'unknown') and s.ts_start is not null
@@ -138,7 +154,8 @@ firsts as (
 others as (
     select f.session_id, min(l.load_seq) as second_seq
     from firsts as f
-    inner join loads_known as l on l.session_id = f.session_id and l.model <> f.model and l.outcome in ('loaded', 'unknown')
+    inner join loads_known as l on l.session_id = f.session_id and l.model <> f.model
+        and l.outcome in ('loaded', 'unknown')
     group by f.session_id
 ),
 of_run as (
@@ -147,7 +164,8 @@ of_run as (
     inner join requests as r on r.session_id = f.session_id and r.event_id > f.first_seq
     inner join asked_from as a on a.session_id = f.session_id and r.event_id >= a.from_id
     left join others as o on o.session_id = f.session_id
-    where r.is_inference and r.surface = 'ollama' and r.status = 200 and r.event_id < coalesce(o.second_seq, r.event_id + 1) and f.nameless_count = 0
+    where r.is_inference and r.surface = 'ollama' and r.status = 200
+        and r.event_id < coalesce(o.second_seq, r.event_id + 1) and f.nameless_count = 0
         and (r.endpoint not in ('/api/generate', '/api/chat') or r.duration_us >= 1000000)
 ),
 found as (
@@ -178,7 +196,8 @@ create or replace temp table models_carried as
 select e.event_id, e.incident_id, r.model, r.model_source
 from errors as e
 inner join requests as r using (event_id)
-where e.surface = 'access' and e.event_id in (select event_id from models_told) and r.model_source is distinct from 'body_file'
+where e.surface = 'access' and e.event_id in (select event_id from models_told) and r.model_source is distinct
+    from 'body_file'
     and (e.model is distinct from r.model or e.model_source is distinct from r.model_source);
 
 update errors set model = c.model, model_source = c.model_source

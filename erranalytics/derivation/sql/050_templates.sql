@@ -12,8 +12,10 @@ set event_count = templates.event_count + n.event_count,
     first_ts = least(templates.first_ts, n.first_ts),
     last_ts = greatest(templates.last_ts, n.last_ts),
     code = coalesce(least(n.code, templates.code), n.code, templates.code),
-    first_version = case when templates.first_ts <= n.first_ts then coalesce(templates.first_version, n.first_version) else coalesce(n.first_version, templates.first_version) end,
-    last_version = case when templates.last_ts > n.last_ts then coalesce(templates.last_version, n.last_version) else coalesce(n.last_version, templates.last_version) end
+    first_version = case when templates.first_ts <= n.first_ts then coalesce(templates.first_version, n.first_version)
+        else coalesce(n.first_version, templates.first_version) end,
+    last_version = case when templates.last_ts > n.last_ts then coalesce(templates.last_version, n.last_version)
+        else coalesce(n.last_version, templates.last_version) end
 from template_news as n
 where templates.template_id = n.template_id;
 

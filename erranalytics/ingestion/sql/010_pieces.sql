@@ -20,11 +20,13 @@ chosen as (
     select *, true as is_new from events where load_id = (select load_id from newcomer)
     union all
     select *, false as is_new from events
-    where source_id in (select source_id from others) and ts between (select from_ts from bounds) and (select to_ts from bounds)
+    where source_id in (select source_id from others) and ts between (select from_ts from bounds)
+        and (select to_ts from bounds)
 ),
 keyed as (
     select
-        c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, c.format, c.message, coalesce(c.host, '') as host, c.ts, c.session_id, c.is_new,
+        c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, c.format, c.message, coalesce(c.host, '') as host,
+            c.ts, c.session_id, c.is_new,
         chain_of(c.format) as chain,
         case
             when c.format = 'gin' then hash(c.ts, c.message, r.duration_us, r.client_address)
@@ -36,7 +38,8 @@ keyed as (
     from chosen as c
     left join requests as r on r.event_id = c.event_id
 )
-select *, last_value(case when key is not null then event_id end ignore nulls) over (partition by source_id, host, chain order by line_no, event_id) as anchor_id
+select *, last_value(case when key is not null then event_id end ignore nulls)
+    over (partition by source_id, host, chain order by line_no, event_id) as anchor_id
 from keyed;
 
 -- The k-th of records that look the same is the k-th of them in every copy.
@@ -46,7 +49,8 @@ with summed as (
         min(key) filter (where event_id = anchor_id) as key,
         min(line_no) filter (where event_id = anchor_id) as line_no,
         -- What follows first tells records apart that look the same; at a cut it may be shorter, or lacking.
-        arg_min(left(message, 200), line_no) filter (where key is null and format not in ('unknown', 'foreign', 'powershell-note')) as follower,
+        arg_min(left(message, 200), line_no)
+            filter (where key is null and format not in ('unknown', 'foreign', 'powershell-note')) as follower,
         any_value(session_id) filter (where event_id = anchor_id) as session_id,
         count(*) as record_count, sum(line_count) as line_total, max(line_no) as last_line, max(event_id) as last_id
     from pieces
@@ -57,26 +61,33 @@ ends as (
     where source_id in (select source_id from others)
     group by all
 )
-select s.*, row_number() over (partition by s.is_new, s.host, s.chain, s.key order by s.source_id, s.line_no, s.anchor_id) as occurrence,
+select s.*, row_number() over (partition by s.is_new, s.host, s.chain, s.key
+    order by s.source_id, s.line_no, s.anchor_id) as occurrence,
     count(*) over (partition by s.is_new, s.host, s.chain, s.key) as copy_count,
-    -- Only the last group of a source can be shorter there than it was in truth, only the first one can lack its anchor.
+    -- Only the last group of a source can be shorter there than it was in truth, only the first one can lack its
+    -- anchor.
     coalesce(s.last_line = e.last_line, false) as is_tail,
     min(s.line_no) over (partition by s.source_id, s.host, s.chain) = s.line_no as is_first
 from summed as s
 left join ends as e using (source_id, host, chain);
 
 create or replace temp table pairs as
-select n.host, n.chain, n.source_id as new_source, n.anchor_id as new_anchor, n.line_no as new_line, n.session_id as new_session, n.is_first as is_new_first,
-    o.source_id as old_source, o.anchor_id as old_anchor, o.last_id as old_last, o.line_no as old_line, o.session_id as old_session, o.is_first as is_old_first,
+select n.host, n.chain, n.source_id as new_source, n.anchor_id as new_anchor, n.line_no as new_line,
+    n.session_id as new_session, n.is_first as is_new_first,
+    o.source_id as old_source, o.anchor_id as old_anchor, o.last_id as old_last, o.line_no as old_line,
+        o.session_id as old_session, o.is_first as is_old_first,
     -- Lines can be compared between copies of one form only: an entry of an export takes many.
-    o.is_tail and (n.record_count > o.record_count or (n.record_count = o.record_count and n.line_total > o.line_total and ns.wrapper = os.wrapper)) as is_new_better,
-    n.copy_count = o.copy_count as is_even, n.occurrence = o.occurrence as is_same_place, n.line_no - o.line_no as distance
+    o.is_tail and (n.record_count > o.record_count or (n.record_count = o.record_count and n.line_total > o.line_total
+        and ns.wrapper = os.wrapper)) as is_new_better,
+    n.copy_count = o.copy_count as is_even, n.occurrence = o.occurrence as is_same_place,
+        n.line_no - o.line_no as distance
 from groups as n
 inner join groups as o using (host, chain, key)
 inner join sources as ns on ns.source_id = n.source_id
 inner join sources as os on os.source_id = o.source_id
 where n.is_new and not o.is_new and n.key is not null
-    and coalesce(starts_with(n.follower, o.follower) or starts_with(o.follower, n.follower), true) and (n.occurrence = o.occurrence or n.copy_count <> o.copy_count);
+    and coalesce(starts_with(n.follower, o.follower) or starts_with(o.follower, n.follower), true)
+        and (n.occurrence = o.occurrence or n.copy_count <> o.copy_count);
 
 -- Where a piece begins or ends among records that look the same, the distance of the lines tells which is which.
 create or replace temp table matches as
@@ -88,7 +99,8 @@ told as (
     from pairs as p left join distances as d using (old_source)
 ),
 decided as (
-    select *, bool_or(is_told) over (partition by new_anchor) or bool_or(is_told) over (partition by old_anchor) as is_decided,
+    select *, bool_or(is_told) over (partition by new_anchor) or bool_or(is_told)
+        over (partition by old_anchor) as is_decided,
         -- What follows left no other choice.
         count(*) over (partition by new_anchor) = 1 and count(*) over (partition by old_anchor) = 1 as is_only
     from told

@@ -4,7 +4,8 @@ create or replace temp table renumbered as
 with ordered as (
     select e.event_id,
         row_number() over (
-            order by coalesce(m.new_id, e.session_id), coalesce(a.rank, r.rank), coalesce(a.place, e.event_id), a.place is not null, a.line_no, e.event_id
+            order by coalesce(m.new_id, e.session_id), coalesce(a.rank, r.rank), coalesce(a.place, e.event_id),
+                a.place is not null, a.line_no, e.event_id
         ) as place
     from events as e
     left join session_map as m on m.old_id = e.session_id
@@ -14,10 +15,12 @@ with ordered as (
 )
 select event_id, (select max(event_id) from events) + place as new_id from ordered;
 
-update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null then r.new_id end,
+update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null
+    then r.new_id end,
     call_id = case when errors.call_id is not null then r.new_id end
 from renumbered as r where errors.event_id = r.event_id;
-update requests set event_id = r.new_id, request_id = r.new_id from renumbered as r where requests.event_id = r.event_id;
+update requests set event_id = r.new_id, request_id = r.new_id from renumbered as r
+    where requests.event_id = r.event_id;
 update requests set answered_by = r.new_id from renumbered as r where requests.answered_by = r.event_id;
 update requests set explained_by = r.new_id from renumbered as r where requests.explained_by = r.event_id;
 update requests set asked_by = r.new_id from renumbered as r where requests.asked_by = r.event_id;

@@ -1,5 +1,6 @@
 -- Which lines may be of one request. `back`: an access line of a gateway and one of Ollama; `why`: an access line of a
--- gateway and what the gateway says of a request; `call`: an access line of a gateway and a call that never came to Ollama.
+-- gateway and what the gateway says of a request; `call`: an access line of a gateway and a call that never came to
+-- Ollama.
 -- Pairs before `relay_from` stay as they are.
 create or replace temp table relay_lines as
 with near as (
@@ -8,7 +9,8 @@ with near as (
     where ts_end >= cast(getvariable('relay_from') as timestamptz) - interval 2 minute
 )
 select
-    request_id, event_id, is_gateway, ts_start, ts_end, duration_us, status, method, endpoint, path, client_address, upstream_request_id,
+    request_id, event_id, is_gateway, ts_start, ts_end, duration_us, status, method, endpoint, path, client_address,
+        upstream_request_id,
     -- Requests of one second are told apart by their order.
     row_number() over (partition by is_gateway, method, endpoint, status, ts_end order by event_id) as place
 from near;
@@ -18,31 +20,37 @@ create or replace temp macro fits_status(message, cause, status) as case
     when cause = 'request_too_large' then status = 413
     when cause = 'gateway_client_closed' then status = 499 or status < 400
     when contains(message, 'while reading upstream') then status < 400
-    when contains(message, 'response header from upstream') or contains(message, 'to upstream') or contains(message, 'could not be resolved') then status >= 500
+    when contains(message, 'response header from upstream') or contains(message, 'to upstream')
+        or contains(message, 'could not be resolved') then status >= 500
     else status >= 400
 end;
 
 create or replace temp table relay_faults as
 with said as (
     select
-        e.event_id, e.ts, e.message, e.cause, e.source_id, e.attrs ->> '$.client' as client_address, e.attrs ->> '$.connection' as connection,
+        e.event_id, e.ts, e.message, e.cause, e.source_id, e.attrs ->> '$.client' as client_address,
+            e.attrs ->> '$.connection' as connection,
         e.attrs ->> '$.request_id' as request_id, regexp_extract(e.attrs ->> '$.request', '^([A-Z]+) ', 1) as method,
         regexp_extract(e.attrs ->> '$.request', '^[A-Z]+ ([^ ?]*)', 1) as path
     from errors as x
     inner join events as e using (event_id)
-    where x.surface = 'gateway' and x.request_id is null and x.ts >= cast(getvariable('relay_from') as timestamptz) - interval 2 minute
+    where x.surface = 'gateway' and x.request_id is null
+        and x.ts >= cast(getvariable('relay_from') as timestamptz) - interval 2 minute
 )
 select *, row_number() over (partition by source_id, client_address, method, path, cause, ts order by event_id) as place
 from said;
 
 create or replace temp table relay_candidates as
 with fronts as (
-    select l.*, row_number() over (partition by l.client_address, l.method, l.path, l.status, l.ts_end order by l.event_id) as place_there
+    select l.*, row_number() over (partition by l.client_address, l.method, l.path, l.status, l.ts_end
+        order by l.event_id) as place_there
     from relay_lines as l
     where l.is_gateway and l.ts_end >= getvariable('relay_from')
 ),
 kept as (
-    select answered_by, explained_by, asked_by from requests where surface = 'gateway' and ts_end < getvariable('relay_from') and ts_end >= cast(getvariable('relay_from') as timestamptz) - interval 1 hour
+    select answered_by, explained_by, asked_by from requests where surface = 'gateway'
+        and ts_end < getvariable('relay_from')
+        and ts_end >= cast(getvariable('relay_from') as timestamptz) - interval 1 hour
 )
 select 'back' as kind, f.request_id as front_id, o.request_id as other_id,
     cast(o.status <> f.status as integer) as is_other_status, abs(epoch_ms(o.ts_end - f.ts_end)) as end_ms,
@@ -52,9 +60,12 @@ inner join relay_lines as o on o.method = f.method and o.endpoint = f.endpoint a
 where o.request_id not in (select answered_by from kept where answered_by is not null)
     and case
         when o.status = f.status then o.ts_end <= f.ts_end + interval 1 second
-            and case when f.ts_start is null then o.ts_end >= f.ts_end - interval 1 second else abs(epoch_ms(o.ts_start - f.ts_start)) <= 1200 end
-        -- Who is left waiting by his client or loses patience closes the connection; Ollama may need a moment to see it.
-        when f.status in (499, 504) and o.status in (200, 499, 500) then o.ts_end between f.ts_end - interval 1 second and f.ts_end + interval 10 second
+            and case when f.ts_start is null then o.ts_end >= f.ts_end - interval 1 second
+                else abs(epoch_ms(o.ts_start - f.ts_start)) <= 1200 end
+        -- Who is left waiting by his client or loses patience closes the connection; Ollama may need a moment to see
+        -- it.
+        when f.status in (499, 504) and o.status in (200, 499, 500) then o.ts_end between f.ts_end - interval 1 second
+            and f.ts_end + interval 10 second
             and coalesce(abs(epoch_ms(o.ts_start - f.ts_start)) <= 1200, true)
         else false
     end
@@ -76,7 +87,8 @@ union all
 select 'call', f.request_id, c.call_id, 0, abs(epoch_ms(c.ts_end - f.ts_end) - 500), 0, 0
 from fronts as f
 inner join calls as c on c.endpoint = f.path and c.method = f.method
-where c.request_id is null and c.ts_end between f.ts_end - interval 200 millisecond and f.ts_end + interval 1500 millisecond
+where c.request_id is null and c.ts_end between f.ts_end - interval 200 millisecond
+    and f.ts_end + interval 1500 millisecond
     and (c.http_status = f.status or (f.status < 400 and c.outcome in ('truncated', 'failed_mid_stream')))
     and c.call_id not in (select asked_by from kept where asked_by is not null);
 

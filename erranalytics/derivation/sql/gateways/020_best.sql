@@ -8,8 +8,10 @@ with left_over as (
 ),
 ranked as (
     select kind, front_id, other_id,
-        row_number() over (partition by kind, front_id order by is_other_status, end_ms, duration_us, places, other_id) as front_place,
-        row_number() over (partition by kind, other_id order by is_other_status, end_ms, duration_us, places, front_id) as other_place
+        row_number() over (partition by kind, front_id
+            order by is_other_status, end_ms, duration_us, places, other_id) as front_place,
+        row_number() over (partition by kind, other_id
+            order by is_other_status, end_ms, duration_us, places, front_id) as other_place
     from left_over
 )
 select kind, front_id, other_id from ranked where front_place = 1 and other_place = 1;

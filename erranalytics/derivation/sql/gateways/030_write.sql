@@ -9,4 +9,5 @@ from (
     where r.surface = 'gateway' and r.ts_end >= getvariable('relay_from')
 ) as n
 where requests.request_id = n.request_id
-    and row(requests.answered_by, requests.explained_by, requests.asked_by) is distinct from row(n.answered_by, n.explained_by, n.asked_by);
+    and row(requests.answered_by, requests.explained_by, requests.asked_by) is distinct
+        from row(n.answered_by, n.explained_by, n.asked_by);

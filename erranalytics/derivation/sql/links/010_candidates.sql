@@ -2,23 +2,28 @@
 -- a duration that fit. Links before `link_from` stay as they are and only bound the others.
 
 -- How far the clock of a client is ahead of that of a server. Access lines have whole seconds, so only durations tell
--- calls apart over a distance: the shift at which most calls meet a line of nearly their own duration, if it stands out.
+-- calls apart over a distance: the shift at which most calls meet a line of nearly their own duration, if it stands
+-- out.
 create or replace temp table link_skews as
 with slow_calls as (
-    select source_id, endpoint, method, http_status, ts_start, duration_ms, cast(floor(ln(duration_ms) / 0.02) as integer) as size
+    select source_id, endpoint, method, http_status, ts_start, duration_ms,
+        cast(floor(ln(duration_ms) / 0.02) as integer) as size
     from calls
     where duration_ms >= 200 and http_status is not null and status_source = 'wire'
 ),
 slow_lines as (
-    select s.source_id, r.path, r.method, r.status, r.ts_start, cast(floor(ln(r.duration_us / 1000.0) / 0.02) as integer) as size
+    select s.source_id, r.path, r.method, r.status, r.ts_start,
+        cast(floor(ln(r.duration_us / 1000.0) / 0.02) as integer) as size
     from requests as r
     inner join server_sessions as s using (session_id)
     where r.duration_us >= 150000 and r.surface = 'ollama'
 ),
 met as (
-    select c.source_id as client_id, l.source_id as server_id, cast(round(date_diff('millisecond', l.ts_start, c.ts_start) / 1000.0 - 0.5) as bigint) as shift_s
+    select c.source_id as client_id, l.source_id as server_id,
+        cast(round(date_diff('millisecond', l.ts_start, c.ts_start) / 1000.0 - 0.5) as bigint) as shift_s
     from slow_calls as c
-    inner join slow_lines as l on l.path = c.endpoint and l.method = c.method and l.status = c.http_status and l.size between c.size - 4 and c.size
+    inner join slow_lines as l on l.path = c.endpoint and l.method = c.method and l.status = c.http_status
+        and l.size between c.size - 4 and c.size
     where l.ts_start between c.ts_start - interval 15 minute and c.ts_start + interval 15 minute
 ),
 counted as (
@@ -57,9 +62,11 @@ from wanted as c
 inner join requests as r on r.path = c.endpoint and r.method = c.method and r.surface = 'ollama'
 inner join server_sessions as v on v.session_id = r.session_id
 left join link_skews as k on k.client_id = c.source_id and k.server_id = v.source_id
-where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - interval 150 millisecond and r.ts_start + interval 1100 millisecond + to_milliseconds(case when k.skew_ms is null then 0 else 1000 end)
+where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - interval 150 millisecond
+    and r.ts_start + interval 1100 millisecond + to_milliseconds(case when k.skew_ms is null then 0 else 1000 end)
     and r.request_id not in (select request_id from kept)
-    and (c.duration_ms - r.duration_us / 1000.0 between -30 and 1000 + c.duration_ms / 20 or c.outcome = 'cancelled_by_client' or c.http_status is null)
+    and (c.duration_ms - r.duration_us / 1000.0 between -30 and 1000 + c.duration_ms / 20
+        or c.outcome = 'cancelled_by_client' or c.http_status is null)
     and case
         when c.http_status is null and c.outcome = 'failed_mid_stream' then r.status = 200
         when c.http_status is null and c.outcome = 'failed_before_first_byte' then r.status in (499, 500)
@@ -70,11 +77,13 @@ where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - 
     end;
 
 create or replace temp table links as
-select c.call_id, c.request_id, r.session_id, r.event_id, c.ts_start + to_microseconds(r.duration_us) as first_end, c.ts_end as last_end,
+select c.call_id, c.request_id, r.session_id, r.event_id, c.ts_start + to_microseconds(r.duration_us) as first_end,
+    c.ts_end as last_end,
     c.duration_ms - r.duration_us / 1000.0 > -30 as is_bounded, c.link_confidence, 0 as round
 from calls as c
 inner join requests as r on r.request_id = c.request_id
-where c.ts_start < getvariable('link_from') and c.ts_start >= cast(getvariable('link_from') as timestamptz) - interval 1 hour;
+where c.ts_start < getvariable('link_from')
+    and c.ts_start >= cast(getvariable('link_from') as timestamptz) - interval 1 hour;
 
 create or replace temp macro slack() as interval 20 millisecond;
 
@@ -83,7 +92,8 @@ create or replace temp macro free_pairs() as table
 with bounds as (
     select r.event_id, max(l.first_end) over earlier as after_ts, min(l.last_end) over later as before_ts
     from (select distinct event_id, session_id from link_pairs union select event_id, session_id from links) as r
-    left join (select event_id, first_end, last_end from links where is_bounded and link_confidence = 'certain') as l using (event_id)
+    left join (select event_id, first_end, last_end from links where is_bounded
+        and link_confidence = 'certain') as l using (event_id)
     window
         earlier as (partition by r.session_id order by r.event_id),
         later as (partition by r.session_id order by r.event_id rows between current row and unbounded following)
