@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erranalytics import schema
-from erranalytics.parsing import framing, lineformats
+from erranalytics.parsing import framing, joining, lineformats, recognition
 from erranalytics.wrappers import unwrapping
 
 BOOK = lineformats.load()
@@ -125,9 +125,9 @@ def test_what_is_glued_does_not_depend_on_its_neighbours(lines: list[str]) -> No
 def split(*lines: str) -> list[str]:
     """The bodies of a batch where no two records share a line."""
     table = bodies(*lines)
-    while framing.recognise(table, book=BOOK) is None:
-        table = framing.split_glued(table, book=BOOK)
-    known = framing.recognise(table, book=BOOK)
+    while recognition.recognise(table, book=BOOK) is None:
+        table = recognition.split_glued(table, book=BOOK)
+    known = recognition.recognise(table, book=BOOK)
     assert known is not None
     return known["body"].to_list()
 
@@ -150,8 +150,8 @@ def test_other_programs_of_a_journal_are_foreign() -> None:
 
 def test_a_record_has_a_most() -> None:
     """A dump without end is cut where it says, whatever came before in the batch."""
-    lines = [f"llama_model_loader: - kv {n:3d}:   general.name str = x" for n in range(framing.MAX_RECORD_LINES + 10)]
-    assert frame(SLOG, *lines, SLOG)["line_count"].to_list() == [1, framing.MAX_RECORD_LINES, 10, 1]
+    lines = [f"llama_model_loader: - kv {n:3d}:   general.name str = x" for n in range(joining.MAX_RECORD_LINES + 10)]
+    assert frame(SLOG, *lines, SLOG)["line_count"].to_list() == [1, joining.MAX_RECORD_LINES, 10, 1]
 
 
 def test_lines_that_a_wrapper_spans_count_for_their_record() -> None:
@@ -200,7 +200,7 @@ POOL = [SLOG, GIN, "", "  indented", "panic: unable to load model", "something u
 @given(
     lines=st.lists(st.tuples(st.sampled_from(POOL), st.integers(1, 12)), min_size=1, max_size=12),
     shares=st.lists(st.floats(0, 1), max_size=4),
-    longest=st.sampled_from([3, 7, framing.MAX_RECORD_LINES]),
+    longest=st.sampled_from([3, 7, joining.MAX_RECORD_LINES]),
 )
 def test_long_records_may_be_cut_anywhere(lines: list[tuple[str, int]], shares: list[float], longest: int) -> None:
     """A record of more lines than one may have falls into the same parts wherever a batch ends."""
@@ -220,7 +220,7 @@ def test_long_records_may_be_cut_anywhere(lines: list[tuple[str, int]], shares: 
 
 def test_a_panic_of_many_goroutines_falls_into_parts() -> None:
     """Each part has as many lines as a record may have, but for the last."""
-    lines = ["panic: unable to load model", *(f"\tmain.go:{n} +0x1" for n in range(2 * framing.MAX_RECORD_LINES))]
+    lines = ["panic: unable to load model", *(f"\tmain.go:{n} +0x1" for n in range(2 * joining.MAX_RECORD_LINES))]
     assert frame(SLOG, *lines)["line_count"].to_list() == [1, 4096, 4096, 1]
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from erranalytics.clocks.clock import first_clock
 from erranalytics.errors import ErranalyticsError, InputError
-from erranalytics.ingestion import identity, loads, pipeline
+from erranalytics.ingestion import identity, journal_bookmark, loads, pipeline
 from erranalytics.ingestion.loads import LoadResult, Options, Small
 from erranalytics.ingestion.pipeline import State
 from erranalytics.ingestion.resume import first_state
@@ -158,7 +158,7 @@ class Intake:
         """What the journal holds since the last time, and the gap when the last entry is gone from it."""
         host = self.options.host
         self.watch.on_source(wanted.uri)
-        last_us = journalctl.last_read(self.connection, wanted, host=host)
+        last_us = journal_bookmark.last_read(self.connection, wanted, host=host)
         try:
             piece = journalctl.read(wanted, since_us=last_us, on_bytes=self.watch.on_bytes)
         except InputError as fault:
@@ -178,8 +178,8 @@ class Intake:
             discard(source)
         with frames.transaction(self.connection):
             if last_us is not None and piece.first_us is not None and piece.first_us > last_us:
-                notes.append(journalctl.write_gap(self.connection, wanted, from_us=last_us, to_us=piece.first_us))
-            journalctl.remember(self.connection, wanted, piece.last_us, host=host)
+                notes.append(journal_bookmark.write_gap(self.connection, wanted, from_us=last_us, to_us=piece.first_us))
+            journal_bookmark.remember(self.connection, wanted, piece.last_us, host=host)
         self._keep(result, note="; ".join(note for note in notes if note))
 
     def _opened(self, one: str | DumpFolder | InputError) -> Source:

@@ -12,10 +12,10 @@ from erranalytics import redaction, schema
 from erranalytics.clocks import timestamps
 from erranalytics.clocks.clock import GO_TIME, Clock, set_time
 from erranalytics.parsing import gateways, loggers
+from erranalytics.parsing.fields import FIELD_NAMES, attrs_json, cut, extract, rest_json, unquote, with_rest
+from erranalytics.parsing.gin import parse_gin
 from erranalytics.parsing.lineformats import UNKNOWN, FormatBook, LineFormat
-
-MESSAGE_LIMIT = 16_384
-GIN_TIME = "%Y/%m/%d - %H:%M:%S"
+from erranalytics.parsing.slog import parse_slog
 
 # What a record has already; the rest is parsed for each family of formats and put back in order.
 _KEPT = ("line_no", "line_count", "host", "unit", "pid", "stamp", "clock")
@@ -27,7 +27,6 @@ _PARSED: dict[str, pl.DataType] = {
     "zone_s": pl.Int32(),
     "own_clock": pl.String(),
 }
-_JSON_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 # The levels of java.util.logging (sun.util.logging.resources of JDK 17), where other loggers have other words.
 _LEVELS = {
     **dict.fromkeys(("SEVERE", "SCHWERWIEGEND", "GRAVE", "ALLVARLIG", "严重", "嚴重", "重大", "심각"), "ERROR"),
@@ -38,7 +37,6 @@ _LEVELS = {
     **dict.fromkeys(("CONFIG", "FINE"), "DEBUG"),
     **dict.fromkeys(("FINER", "FINEST"), "TRACE"),
 }
-_FIELDS = ("level", "component", "quoted", "message", "attrs", "gotime", "rfctime", "localtime", "halftime", "zone")
 
 
 def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.DataFrame, Clock]:
@@ -57,7 +55,7 @@ def parse(records: pl.DataFrame, *, book: FormatBook, clock: Clock) -> tuple[pl.
     parsed = parsed.sort("row") if parsed.height > 1 else parsed
     parsed = records.select(_KEPT).hstack(parsed.drop("row"))
     timed, clock = set_time(parsed, clock)
-    columns = {**{name: pl.col(name) for name in schema.EVENTS}, "message": _cut(pl.col("message"))}
+    columns = {**{name: pl.col(name) for name in schema.EVENTS}, "message": cut(pl.col("message"))}
     kinds = timed.schema
     typed = (
         column if kinds[name] == schema.EVENTS[name] else column.cast(schema.EVENTS[name])
@@ -84,9 +82,9 @@ def _parse_parts(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
         if (part := left.pop(form.name, None)) is None:
             continue
         if form.reader == "slog":
-            parts.append(_parse_slog(part, form, book.by_name.get(form.lookalike or "")))
+            parts.append(parse_slog(part, form, book.by_name.get(form.lookalike or "")))
         elif form.reader == "gin-line":
-            part = _parse_gin(part, form)
+            part = parse_gin(part, form)
             # Lines of GIN that are not Ollama's begin with the same bytes.
             if form.lookalike and not (strange := part.filter(pl.col("format") == UNKNOWN)).is_empty():
                 others = [left[form.lookalike]] if form.lookalike in left else []
@@ -125,206 +123,12 @@ def _with_second(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     )
 
 
-def _parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat | None) -> pl.DataFrame:
-    """slog text: the stamp has 24 or 29 characters, the rest is parsed once per distinct text."""
-    body = pl.col("body")
-    is_utc = body.str.slice(28, 1) == "Z"
-    cut = frame.with_columns(
-        own_text=pl.when(is_utc).then(body.str.slice(5, 24)).otherwise(body.str.slice(5, 29)),
-        tail=pl.when(is_utc).then(body.str.slice(30)).otherwise(body.str.slice(35)),
-    )
-    cut = cut.hstack(timestamps.slog(cut["own_text"]))
-    distinct = cut.select(pl.col("tail").unique())
-    fields = _extract(distinct.select("tail", line=pl.lit("time=0 ") + pl.col("tail")), "line", form)
-    fields = _finish_slog(fields)
-    fields = _of_clients(fields, client) if client else fields.with_columns(_NO_CLIENTS)
-    joined = cut.join(fields, on="tail", how="left", maintain_order="left")
-    joined = joined.with_columns(format=pl.coalesce("owner", "format"))
-    is_bad = pl.col("own_utc").is_null() | pl.col("level").is_null()
-    return joined.with_columns(
-        format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
-        message=pl.when(is_bad).then("body").otherwise("message"),
-        text=_with_rest(pl.when(is_bad).then("body").otherwise(pl.coalesce("told", "tail_masked"))),
-        own_clock=pl.lit(form.clock),
-    ).drop("tail", "tail_masked", "own_text", "line", "told", "owner")
-
-
-_NO_CLIENTS = (pl.lit(None, pl.String).alias("owner"), pl.lit(None, pl.String).alias("told"))
-
-
-def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
-    """Add ``owner``, the format of lines that are those of a program, and ``told``, what the rules read of them."""
-    # v0.1.21 and v0.1.22 printed the whole path, which is another where a distribution built them.
-    path = pl.col("component")
-    may_be = path.is_null() | (path.str.contains("/", literal=True) & ~path.str.contains("ollama/", literal=True))
-    is_theirs = (may_be & pl.col("line").str.contains(client.pattern)).fill_null(value=False)
-    if not fields.select(is_theirs.any()).item():
-        return fields.with_columns(_NO_CLIENTS)
-    return fields.with_columns(
-        owner=pl.when(is_theirs).then(pl.lit(client.name)), told=pl.when(is_theirs).then(loggers.told_in_pairs())
-    )
-
-
-def _finish_slog(fields: pl.DataFrame) -> pl.DataFrame:
-    """Unquote the message, mask prompts, turn the attributes into JSON."""
-    fields = fields.with_columns(redaction.mask_prompts(fields["attrs"]))
-    fields = fields.with_columns(redaction.mask_secrets(fields["attrs"]), redaction.mask_secrets(fields["quoted"]))
-    head = pl.col("tail").str.slice(0, pl.col("tail").str.len_chars() - pl.col("raw_attrs_length"))
-    masked = pl.when(pl.col("raw_attrs_length") > 0).then(head + pl.col("attrs")).otherwise("tail")
-    has_quote = pl.col("quoted").is_not_null()
-    return fields.with_columns(
-        tail_masked=masked,
-        message=pl.when(has_quote).then(unquote(pl.col("quoted"))).otherwise("message"),
-        attrs=_attrs_json(fields["attrs"]),
-    )
-
-
-def _extract(frame: pl.DataFrame, column: str, form: LineFormat) -> pl.DataFrame:
-    """Add the named groups of a format as columns; those it lacks are null."""
-    groups = pl.col(column).str.extract_groups(form.pattern)
-    known = [groups.struct.field(name).replace("", None).alias(name) for name in form.groups if name in _FIELDS]
-    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _FIELDS if name not in form.groups]
-    found = frame.with_columns(*known, *missing)
-    return found.with_columns(raw_attrs_length=pl.col("attrs").str.len_chars().fill_null(0))
-
-
-def unquote(text: pl.Expr) -> pl.Expr:
-    r"""The inside of a Go-quoted string as plain text.
-
-    >>> pl.DataFrame({"q": [r"a \"b\" c:\\d\ne"]}).select(unquote(pl.col("q"))).item()
-    'a "b" c:\\d\ne'
-    """
-    guarded = text.str.replace_all(r"\\", "\x00", literal=True)
-    plain = guarded.str.replace_many(
-        {r"\"": '"', r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\a": "\a", r"\b": "\b", r"\f": "\f", r"\v": "\v"}
-    )
-    return (
-        pl.when(text.str.contains("\\", literal=True))
-        .then(plain.str.replace_all("\x00", "\\", literal=True))
-        .otherwise(text)
-    )
-
-
-def _attrs_json(attrs: pl.Series) -> pl.Series:
-    """slog attributes as a JSON object of strings; a key that comes twice stands twice."""
-    if attrs.null_count() == len(attrs):
-        return attrs
-    frame = pl.DataFrame({"attrs": attrs}).with_row_index("row")
-    escaped = frame.filter(pl.col("attrs").str.contains("\\", literal=True))
-    if not escaped.is_empty():
-        tokens = escaped.select("row", token=pl.col("attrs").str.extract_all(redaction.TOKEN)).explode("token")
-        joined = (
-            tokens.with_columns(_json_escapes(pl.col("token")))
-            .group_by("row", maintain_order=True)
-            .agg(fixed=pl.col("token").str.join(""))
-        )
-        frame = frame.join(joined, on="row", how="left", maintain_order="left").with_columns(
-            pl.coalesce("fixed", "attrs").alias("attrs")
-        )
-    pair = r' (?:"([^"]*)"|([^\s="]+))=(?:"((?:[^"\\]|\\.)*)(?:"|$)|(\S*))'
-    marked = pl.col("attrs").str.replace_all(pair, '\x01"${1}${2}":"${3}${4}"\x02').str.strip_chars(" ")
-    listed = marked.str.replace_all("\x02\x01", ",", literal=True)
-    frame = frame.select(listed.str.strip_prefix("\x01").str.strip_suffix("\x02").alias("inner"), "attrs")
-    # What a cut line leaves between the attributes stays as text.
-    broken = pl.lit('"text":"') + pl.col("attrs").str.replace_many(_JSON_ESCAPES) + pl.lit('"')
-    is_broken = ~pl.col("inner").str.starts_with('"') | pl.col("inner").str.contains_any(["\x01", "\x02"])
-    inner = pl.when(is_broken).then(broken).otherwise("inner")
-    return frame.select(
-        pl.when(pl.col("attrs").str.strip_chars() != "").then("{" + inner + "}").alias("attrs")
-    ).to_series()
-
-
-def _json_escapes(token: pl.Expr) -> pl.Expr:
-    """Go escapes that JSON lacks; a bare value (a Windows path) has backslashes that mean themselves."""
-    guarded = token.str.replace_all(r"\\", "\x00", literal=True)
-    quoted = (
-        guarded.str.replace_all(r"\\x([0-9a-f]{2})", r"\u00$1")
-        .str.replace_all(r"\\[avU]", " ")
-        .str.replace_all("\x00", r"\\", literal=True)
-    )
-    bare = token.str.replace_all("\\", r"\\", literal=True)
-    return pl.when(token.str.contains('="', literal=True)).then(quoted).otherwise(bare)
-
-
-def _parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Access lines: every field is typed, so the text is not kept.
-
-    The columns are cut at their bars, which costs a tenth of the pattern; a line that does not come out
-    whole that way meets the pattern.
-    """
-    part = pl.col("body").str.splitn("|", 5).alias("part")
-    field = pl.col("part").struct.field
-    latency = field("field_2").str.strip_chars()
-    number = latency.str.strip_chars_end("nmsuµμ")
-    unit = pl.when(latency.str.ends_with("ms")).then(1e3).when(latency.str.ends_with("µs")).then(1.0)
-    route = field("field_4").str.strip_chars()
-    table = frame.with_columns(part).with_columns(
-        # One second holds many requests.
-        own_naive=timestamps.by_runs(frame["body"].str.slice(6, 21), timestamps.naive(pl.col("text"), GIN_TIME)),
-        status=field("field_1").str.strip_chars().cast(pl.Int16, strict=False),
-        duration_us=(
-            number.cast(pl.Float64, strict=False)
-            * unit.when(latency.str.ends_with("ns")).then(1e-3).when(latency.str.ends_with("s")).then(1e6)
-        )
-        .round()
-        .cast(pl.Int64),
-        client_address=field("field_3").str.strip_chars(),
-        route=route,
-    )
-    # There are few routes: method and path, and the texts made of them, are taken apart and put together once each.
-    routes = table.select("status", "route").unique()
-    parts = pl.col("route").str.extract_groups(r'^(?P<method>[A-Z]+)\s+"(?P<path>[^"?]*)(?:\?[^"]*)?"')
-    routes = routes.with_columns(parts.alias("parts")).unnest("parts").with_columns(_gin_texts())
-    table = table.join(routes, on=["status", "route"], how="left", nulls_equal=True, maintain_order="left")
-    table = table.drop("part", "route")
-    is_whole = pl.all_horizontal(pl.col("own_naive", "status", "duration_us", "method").is_not_null())
-    if not table.select(is_whole.all()).item():
-        slow = _parse_gin_slowly(table.filter(~is_whole).select(frame.columns), form)
-        table = pl.concat([table.filter(is_whole), slow.select(table.columns)])
-    is_bad = pl.col("own_naive").is_null()
-    return table.with_columns(
-        format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
-        message=pl.when(is_bad).then("body").otherwise("message"),
-        text=_with_rest(pl.when(is_bad).then("body").otherwise("text")),
-        attrs=_rest_json(pl.col("rest")),
-        own_clock=pl.lit(form.clock),
-    )
-
-
-def _gin_texts() -> list[pl.Expr]:
-    """``message``, and ``text`` for the rules, of an access line by its status, method and path."""
-    line = pl.concat_str(pl.col("status").cast(pl.String), "method", "path", separator=" ")
-    return [line.alias("message"), gin_text().alias("text")]
-
-
-def gin_text() -> pl.Expr:
-    """What the rules read of an access line, from its columns ``status``, ``method`` and ``path``."""
-    return pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
-
-
-def _parse_gin_slowly(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Latencies of a minute and more, mangled micro signs, lines that are cut."""
-    field = pl.col("part").struct.field
-    return (
-        frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part"))
-        .with_columns(
-            own_naive=timestamps.naive(field("time"), GIN_TIME),
-            status=field("status").cast(pl.Int16, strict=False),
-            duration_us=timestamps.go_duration_us(field("hours"), field("minutes"), field("number"), field("unit")),
-            client_address=field("client"),
-            method=field("method"),
-            path=field("path"),
-        )
-        .with_columns(_gin_texts())
-    )
-
-
 def _parse_gateway(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     if frame.is_empty():
         return frame
     table = gateways.parse(frame, form)
-    attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs")
-    return table.with_columns(text=_with_rest(pl.col("text")), attrs=attrs, own_clock=pl.lit(form.clock))
+    attrs = pl.coalesce(rest_json(pl.col("rest")), "attrs")
+    return table.with_columns(text=with_rest(pl.col("text")), attrs=attrs, own_clock=pl.lit(form.clock))
 
 
 def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFrame]:
@@ -335,10 +139,10 @@ def _fields_of_others(frame: pl.DataFrame, book: FormatBook) -> list[pl.DataFram
     for (name,), part in distinct.partition_by("format", as_dict=True).items():
         form = book.by_name.get(str(name))
         if form is None:
-            empty = [pl.lit(None, dtype=pl.String).alias(field) for field in _FIELDS]
+            empty = [pl.lit(None, dtype=pl.String).alias(field) for field in FIELD_NAMES]
             parts.append(part.with_columns(empty, raw_attrs_length=pl.lit(0, dtype=pl.UInt32)))
         else:
-            found = _extract(part, "body", form)
+            found = extract(part, "body", form)
             parts.append(loggers.read(found, form) if form.reads else found)
     return parts
 
@@ -361,7 +165,7 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
         # A dumped request is a JSON object already.
         attrs=pl.when(form.is_in(book.read_by("dump")))
         .then("masked")
-        .otherwise(pl.coalesce("kept", _attrs_json(redaction.mask_prompts(fields["attrs"])))),
+        .otherwise(pl.coalesce("kept", attrs_json(redaction.mask_prompts(fields["attrs"])))),
         message=pl.coalesce(
             *([_json_message(records)] if fields["format"].is_in(records).any() else ()),
             *([unquote(pl.col("quoted"))] if _is_told(fields, "quoted") else ()),
@@ -383,11 +187,11 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
         said = pl.when(form.is_in(names)).then(said.str.strip_chars_start(characters)).otherwise(said)
     is_bare = form.is_in(book.names("bare"))
     read = pl.when(is_bare).then(pl.coalesce("told", "message", "masked")).otherwise(pl.coalesce("told", "masked"))
-    attrs = pl.coalesce(_rest_json(pl.col("rest")), "attrs") if _is_told(frame, "rest") else pl.col("attrs")
+    attrs = pl.coalesce(rest_json(pl.col("rest")), "attrs") if _is_told(frame, "rest") else pl.col("attrs")
     kinds = (form.replace_strict(one, default=None) for one in (book.clocks, book.local_clocks))
     moment, local = (kind.cast(pl.String) for kind in kinds)
     own_clock = pl.when(pl.col("own_utc").is_not_null()).then(moment).otherwise(local)
-    joined = joined.with_columns(message=said, text=_with_rest(read), attrs=attrs, own_clock=own_clock)
+    joined = joined.with_columns(message=said, text=with_rest(read), attrs=attrs, own_clock=own_clock)
     return joined.drop("masked", "told", "kept")
 
 
@@ -425,18 +229,3 @@ def _json_message(records: list[str]) -> pl.Expr:
     # The object itself is never the message: there may be a prompt in it.
     route = pl.lit("call of ") + body.str.json_path_match("$.endpoint")
     return pl.when(is_json).then(pl.coalesce(*found, route, body.str.json_path_match("$.name"), pl.lit("call")))
-
-
-def _with_rest(text: pl.Expr) -> pl.Expr:
-    return pl.when(pl.col("rest").is_null()).then(text).otherwise(pl.concat_str(text, "rest", separator="\n"))
-
-
-def _rest_json(rest: pl.Expr) -> pl.Expr:
-    cleaned = rest.str.replace_many(_JSON_ESCAPES).str.replace_all(r"[\x00-\x1f]", " ")
-    return pl.when(rest.is_not_null()).then(pl.lit('{"lines":"') + cleaned + pl.lit('"}'))
-
-
-def _cut(message: pl.Expr) -> pl.Expr:
-    """A message of megabytes is cut with a mark."""
-    short = message.str.slice(0, MESSAGE_LIMIT // 4) + " […cut]"
-    return pl.when(message.str.len_bytes() > MESSAGE_LIMIT).then(short).otherwise(message).alias("message")
