@@ -207,7 +207,7 @@ def test_long_records_may_be_cut_anywhere(lines: list[tuple[str, int]], shares: 
     told = [line for line, count in lines for _ in range(count)]
     bounds = sorted({0, len(told), *(int(share * len(told)) for share in shares)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(framing, "MAX_RECORD_LINES", longest)
+        patch.setattr(joining, "MAX_RECORD_LINES", longest)
         whole, parts, rest = frame(*told), [], schema.empty(schema.BODIES)
         for start, end in pairwise(bounds):
             table = bodies(*told[start:end]).with_columns(pl.col("line_no") + start)
