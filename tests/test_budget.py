@@ -66,8 +66,8 @@ def test_a_log_with_nothing_to_derive_takes_few_statements(tmp_path: Path, monke
 
 
 def test_a_log_with_something_of_most_takes_its_statements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loads, memory, failures and requests, and nothing of clients and gateways."""
-    assert 60 < statements(SAMPLES / "server" / "oom-0.24.0.log", monkeypatch) <= 80
+    """Loads, memory, failures and requests, and nothing of clients and gateways; 14 of them make empty tables."""
+    assert 60 < statements(SAMPLES / "server" / "oom-0.24.0.log", monkeypatch) <= 100
 
 
 @contextmanager

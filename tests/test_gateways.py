@@ -177,6 +177,13 @@ def test_calls_of_clients_are_the_same_failures(shared: Path, folder: Path, tmp_
     ]
     sql = "select count(*) as n from requests inner join calls on call_id = asked_by where abs(epoch_ms(calls.ts_end - requests.ts_end)) < 1000"
     assert rows(db, sql) == [{"n": 11}]
+    # An incident is of the server's session where the server has a line of it, though the clients' logs came first.
+    sql = """select i.session_id = r.session_id as is_server, i.source_id = e.source_id as is_source
+             from incidents as i inner join requests as r using (incident_id)
+             inner join events as e on e.event_id = r.event_id
+             where r.surface = 'ollama' and incident_id in (select incident_id from requests where surface = 'gateway')
+                 and i.sides = 'both'"""
+    assert rows(db, sql) == [{"is_server": True, "is_source": True}] * 8
 
 
 @pytest.mark.slow

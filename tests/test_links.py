@@ -296,3 +296,24 @@ def test_streams_a_server_log_suspects_are_those_that_broke(shared: Path, ingest
     assert right >= 0.9 * len(broken)
     assert len(suspects) - right <= 0.1 * len(suspects)
     assert "completed" not in {outcome for *_, outcome in rows}
+
+
+def test_a_request_whose_client_ran_out_of_patience_was_cancelled(tmp_path: Path) -> None:
+    """The server says nothing but 500; only the record of the client has the reason, whichever log comes first."""
+    requests = [{"end_ms": 9_000, "took_ms": 603.9, "overhead_ms": 2, "path": "/api/generate", "status": 500}]
+    record = json.loads(call_log(requests))
+    error = {"exception_type": "ReadTimeout", "exception_message": "timed out", "http_status": None}
+    record |= error | {"status_source": "none", "outcome": "cancelled_by_client"}
+    files = {"server.log": server_log(requests), "calls.jsonl": json.dumps(record) + "\n"}
+    for names in (list(files), list(files)[::-1]):
+        assert linked(tmp_path, {name: files[name] for name in names}, one_by_one=True)
+        connection = ea.connect(tmp_path / f"{'-'.join(names)}-True.duckdb")
+        try:
+            rows = connection.execute(
+                """select r.outcome, r.code, i.code, i.sides, i.error_count, r.incident_id = c.incident_id
+                   from requests as r inner join incidents as i using (incident_id)
+                   inner join calls as c on c.request_id = r.request_id"""
+            ).fetchall()
+        finally:
+            connection.close()
+        assert rows == [("cancelled_by_client", "CAN002", "CAN002", "both", 2, True)]

@@ -129,7 +129,7 @@ def derived(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.Duc
         appender = Appender(connection, options, event_id=begin.event)
         appender.append([(begin, Totals(), batch) for batch in text.batches])
         write_sources(connection, [(text.source, text.batches[-1], begin)], options)
-        steps = (*OF_RUNS, *OF_INCIDENTS) if with_runs else OF_INCIDENTS
+        steps = OF_RUNS | OF_INCIDENTS if with_runs else OF_INCIDENTS
         loads = range(begin.load_id, begin.load_id + 1)
         derive(connection, formats=text.formats, loads=loads, steps=steps)
         yield connection

@@ -59,7 +59,7 @@ select k.* from known as k
 where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest);
 
 -- A model that loads or answers in between ends a fault.
-create or replace temp table recoveries as
+insert into recoveries
 select session_id, event_id, false as is_ready
 from requests
 where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and status = 200

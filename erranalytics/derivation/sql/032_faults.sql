@@ -117,7 +117,7 @@ from chosen as v
 left join chains as c on c.event_id = v.line_id
 left join leavings as l on l.event_id = v.line_id;
 
-create or replace temp table faults as
+insert into faults
 select f.event_id, f.session_id, f.incident_id, p.ts
 from (
     select event_id, session_id, incident_id from chains
@@ -127,3 +127,14 @@ from (
     select event_id, session_id, incident_id from victims
 ) as f
 inner join problems as p using (event_id);
+
+insert into folded
+select event_id, incident_id from faults where event_id >= getvariable('fold_from');
+
+-- A runner that is found dead before it was ready was killed while it loaded its model.
+insert into load_kills
+select l.event_id
+from lines_of_faults as l
+asof left join (select * from recoveries where is_ready) as v on v.session_id = l.session_id
+    and v.event_id < l.event_id
+where l.is_noticed and l.cause = 'runner_killed' and l.own_start_id > coalesce(v.event_id, 0);

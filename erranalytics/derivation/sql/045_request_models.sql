@@ -12,18 +12,18 @@ with near as (
         where session_id in (select session_id from scope)
     union all
     select min(ts), max(ts) from events where load_id between getvariable('first_load_id')
-        and getvariable('last_load_id') and format = 'request-dump'
+        and getvariable('last_load_id') and format in getvariable('dump_formats')
 ),
 folders as (
     select e.source_id from events as e
-    where e.format = 'request-dump'
+    where e.format in getvariable('dump_formats')
     group by e.source_id
     having exists (select 1 from near as n where min(e.ts) <= n.to_ts and max(e.ts) >= n.from_ts)
 )
 select event_id, source_id, host, ts, attrs ->> '$.request_dump' as stem, attrs ->> '$.endpoint' as endpoint,
     attrs ->> '$.model' as model
 from events
-where format = 'request-dump' and ts is not null and source_id in (select source_id from folders);
+where format in getvariable('dump_formats') and ts is not null and source_id in (select source_id from folders);
 
 create or replace temp table dump_notes as
 select regexp_extract(e.message, '([^/\\]+)_body\.json', 1) as stem, min(e.event_id) as event_id,
@@ -100,16 +100,12 @@ from models_found as f
 where requests.request_id = f.request_id
     and (requests.model is distinct from f.model or requests.model_source is distinct from 'body_file');
 
+insert into changed_incidents
+select e.incident_id
+from errors as e
+inner join models_found as f on e.request_id = f.request_id
+where e.model is null;
+
 update errors set model = f.model, model_source = 'body_file'
 from models_found as f
 where errors.request_id = f.request_id and errors.model is null;
-
-update incidents set models = known.models
-from (
-    select incident_id, list_sort(list(distinct model)) as models
-    from errors
-    where model is not null and incident_id in (select e.incident_id from errors as e semi join models_found as f
-        on e.request_id = f.request_id)
-    group by incident_id
-) as known
-where incidents.incident_id = known.incident_id and incidents.models is distinct from known.models;

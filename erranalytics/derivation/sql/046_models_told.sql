@@ -204,11 +204,4 @@ update errors set model = c.model, model_source = c.model_source
 from models_carried as c
 where errors.event_id = c.event_id;
 
-update incidents set models = known.models
-from (
-    select incident_id, list_sort(list(distinct model) filter (where model is not null)) as models
-    from errors
-    where incident_id in (select incident_id from models_carried)
-    group by incident_id
-) as known
-where incidents.incident_id = known.incident_id and incidents.models is distinct from known.models;
+insert into changed_incidents select incident_id from models_carried;

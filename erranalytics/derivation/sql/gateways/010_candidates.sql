@@ -1,12 +1,12 @@
 -- Which lines may be of one request. `back`: an access line of a gateway and one of Ollama; `why`: an access line of a
 -- gateway and what the gateway says of a request; `call`: an access line of a gateway and a call that never came to
 -- Ollama.
--- Pairs before `relay_from` stay as they are.
+-- Pairs before `pairs_from` stay as they are.
 create or replace temp table relay_lines as
 with near as (
     select *, surface = 'gateway' as is_gateway
     from requests
-    where ts_end >= cast(getvariable('relay_from') as timestamptz) - interval 2 minute
+    where ts_end >= cast(getvariable('pairs_from') as timestamptz) - interval 2 minute
 )
 select
     request_id, event_id, is_gateway, ts_start, ts_end, duration_us, status, method, endpoint, path, client_address,
@@ -35,7 +35,7 @@ with said as (
     from errors as x
     inner join events as e using (event_id)
     where x.surface = 'gateway' and x.request_id is null
-        and x.ts >= cast(getvariable('relay_from') as timestamptz) - interval 2 minute
+        and x.ts >= cast(getvariable('pairs_from') as timestamptz) - interval 2 minute
 )
 select *, row_number() over (partition by source_id, client_address, method, path, cause, ts order by event_id) as place
 from said;
@@ -45,12 +45,12 @@ with fronts as (
     select l.*, row_number() over (partition by l.client_address, l.method, l.path, l.status, l.ts_end
         order by l.event_id) as place_there
     from relay_lines as l
-    where l.is_gateway and l.ts_end >= getvariable('relay_from')
+    where l.is_gateway and l.ts_end >= getvariable('pairs_from')
 ),
 kept as (
     select answered_by, explained_by, asked_by from requests where surface = 'gateway'
-        and ts_end < getvariable('relay_from')
-        and ts_end >= cast(getvariable('relay_from') as timestamptz) - interval 1 hour
+        and ts_end < getvariable('pairs_from')
+        and ts_end >= cast(getvariable('pairs_from') as timestamptz) - interval 1 hour
 )
 select 'back' as kind, f.request_id as front_id, o.request_id as other_id,
     cast(o.status <> f.status as integer) as is_other_status, abs(epoch_ms(o.ts_end - f.ts_end)) as end_ms,

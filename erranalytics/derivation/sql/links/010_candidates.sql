@@ -1,5 +1,5 @@
 -- Which access line may be which call: the same route, a start within the second an access line rounds to, a status and
--- a duration that fit. Links before `link_from` stay as they are and only bound the others.
+-- a duration that fit. Links before `pairs_from` stay as they are and only bound the others.
 
 -- How far the clock of a client is ahead of that of a server. Access lines have whole seconds, so only durations tell
 -- calls apart over a distance: the shift at which most calls meet a line of nearly their own duration, if it stands
@@ -46,12 +46,12 @@ where place = 1 and n >= 5 and shift_s not between -1 and 0 and n > 2 * coalesce
 
 create or replace temp table link_pairs as
 with kept as (
-    select call_id, request_id from calls where request_id is not null and ts_start < getvariable('link_from')
+    select call_id, request_id from calls where request_id is not null and ts_start < getvariable('pairs_from')
 ),
 wanted as (
     select c.*, s.session_id as client_session_id
     from calls as c inner join events as s using (event_id)
-    where c.ts_start >= getvariable('link_from') and c.method is not null and c.endpoint is not null
+    where c.ts_start >= getvariable('pairs_from') and c.method is not null and c.endpoint is not null
 )
 select c.call_id, r.request_id, r.session_id, r.event_id, k.skew_ms,
     -- The server was done between these two moments, by the clock of the client; unless the client had left before.
@@ -79,11 +79,11 @@ where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - 
 create or replace temp table links as
 select c.call_id, c.request_id, r.session_id, r.event_id, c.ts_start + to_microseconds(r.duration_us) as first_end,
     c.ts_end as last_end,
-    c.duration_ms - r.duration_us / 1000.0 > -30 as is_bounded, c.link_confidence, 0 as round
+    c.duration_ms - r.duration_us / 1000.0 > -30 as is_bounded, c.link_confidence
 from calls as c
 inner join requests as r on r.request_id = c.request_id
-where c.ts_start < getvariable('link_from')
-    and c.ts_start >= cast(getvariable('link_from') as timestamptz) - interval 1 hour;
+where c.ts_start < getvariable('pairs_from')
+    and c.ts_start >= cast(getvariable('pairs_from') as timestamptz) - interval 1 hour;
 
 create or replace temp macro slack() as interval 20 millisecond;
 

@@ -2,7 +2,7 @@
 -- as
 -- many as possible find one. Run until it finds no more.
 insert into links
-select call_id, request_id, session_id, event_id, first_end, last_end, is_bounded, 'likely', getvariable('link_round')
+select call_id, request_id, session_id, event_id, first_end, last_end, is_bounded, 'likely'
 from (
     select *, row_number() over (partition by call_id order by event_id) as line_place,
         row_number() over (partition by request_id order by last_line_id, last_end, call_id) as call_place

@@ -1,45 +1,22 @@
--- What became of each request: the cause from its incident, and which 200s are suspect.
-create or replace temp table failing as
-select r.event_id, r.status, r.endpoint, case when r.event_id < getvariable('fold_from')
-    then r.incident_id end as settled_id
-from requests as r
-where r.session_id in (select session_id from scope)
-    and (
-        (r.event_id >= getvariable('fold_from')
-            and (r.incident_id is not null or r.event_id in (select event_id from folded)))
-        or r.incident_id in (select incident_id from incidents_now)
-    );
-
-create or replace temp table fates as
-select
-    r.event_id, i.incident_id, coalesce(i.code, e.code) as code,
-    case when c.category = 'cancelled' then 'cancelled_by_client' else outcome_of(r.status, r.endpoint) end as outcome
-from failing as r
-left join folded as f on f.event_id = r.event_id
-left join incidents_now as i on i.incident_id = coalesce(f.incident_id, r.settled_id)
-left join causes as c on c.code = i.code
-left join (select event_id, code from errors where event_id in (select event_id from failing)) as e
-    on e.event_id = r.event_id;
-
-update requests set incident_id = f.incident_id, code = f.code, outcome = f.outcome
-from fates as f
-where requests.event_id = f.event_id
-    and (requests.incident_id is distinct from f.incident_id or requests.code is distinct from f.code
-        or requests.outcome is distinct from f.outcome);
-
--- A runner that dies while it answers leaves a 200 and no line; its death is noticed at the next request of the model.
--- So
--- what is found dead is led back to the last streams of that runner, unless another request tells of the same death. A
--- crash that writes a line does so while its streams are running.
+-- Which 200s are suspect: a runner that dies while it answers leaves a 200 and no line.
+--
+-- Its death is noticed at the next request of the model. So what is found dead is led back to the last streams of that
+-- runner, unless another request reports the same death. A crash that writes a line does so while its streams run.
+--
+-- reads: lines_of_faults, chains, errors, server_incidents, requests, model_loads, starts
+-- makes: deaths, one row per incident and way in which a runner's death became known
+-- makes: suspects, one row per request that was probably broken off
+-- writes: requests
 create or replace temp table deaths as
-select e.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts,
+select c.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts,
     arg_min(l.own_start_id, l.event_id) as own_start_id
 from lines_of_faults as l
+inner join chains as c using (event_id)
 inner join errors as e using (event_id)
-where l.role = 'chain' and (l.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault',
+where (l.cause in ('runner_killed', 'runner_crashed', 'runner_crashed_midstream', 'segfault',
     'runtime_oom', 'cuda_oom_compute', 'metal_oom', 'ggml_assert', 'native_abort', 'cuda_illegal_access')
     or (e.category = 'gpu' and e.phase = 'generate' and e.severity = 'critical'))
-group by e.incident_id, l.session_id, l.is_noticed;
+group by c.incident_id, l.session_id, l.is_noticed;
 
 create or replace temp table suspects as
 with streams_200 as (
@@ -66,7 +43,7 @@ ended_last as (
     select d.incident_id, d.session_id, d.own_start_id, max(s.event_id) as event_id,
         arg_max(s.ts_start, s.event_id) as ts_start, arg_max(s.ts_end, s.event_id) as ts_end
     from deaths as d
-    inner join incidents as i using (incident_id)
+    inner join server_incidents as i using (incident_id)
     inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id
         and s.event_id between d.event_id - 2000 and d.event_id - 1
     -- Who waited for another runner was not answered by this one.
@@ -94,7 +71,7 @@ running_then as (
 )
 select b.event_id, min(i.root_event_id) as suspected_by
 from (select * from ended_before union all select * from running_then) as b
-inner join incidents as i using (incident_id)
+inner join server_incidents as i using (incident_id)
 group by b.event_id;
 
 update requests set suspected_by = s.suspected_by

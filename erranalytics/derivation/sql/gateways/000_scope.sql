@@ -1,0 +1,23 @@
+-- The sessions of the other sides at the time of what was touched: a pair may come or go there.
+--
+-- reads: touched_spans(), requests, errors, calls, events
+-- writes: scope
+insert into scope
+with gateways as (
+    select r.session_id from requests as r, touched_spans() as s
+    where r.surface = 'gateway' and r.ts_end between s.from_ts and s.to_ts
+    union
+    select e.session_id from errors as e, touched_spans() as s
+    where e.surface = 'gateway' and e.ts between s.from_ts and s.to_ts
+),
+near as (
+    select session_id from gateways
+    union
+    select r.session_id from requests as r, touched_spans() as s
+    where exists (select 1 from gateways) and r.ts_end between s.from_ts and s.to_ts
+    union
+    select e.session_id from calls as c inner join events as e using (event_id), touched_spans() as s
+    where exists (select 1 from gateways) and c.ts_end between s.from_ts and s.to_ts
+)
+select session_id from near
+where session_id is not null and session_id not in (select session_id from scope);
