@@ -49,14 +49,14 @@ _NEEDS = {
     "025_gpu_memory.sql": {"memory"},
     "030_problems.sql": {"problems"},
     "032_faults.sql": {"chain", "left", "access", "suspects"},
-    "033_explained_requests.sql": {"told"},
-    "034_repeats.sql": {"told", "alone"},
+    "033_explained_requests.sql": {"reason"},
+    "034_repeats.sql": {"reason", "alone"},
     "035_restart_loops.sql": {"restart"},
     "036_client_failures.sql": {"client"},
     "038_server_incidents.sql": {"chain", "suspects", "links"},
     "040_suspects.sql": {"chain", "suspects"},
     "045_request_models.sql": {"dumps"},
-    "046_models_told.sql": {"loads"},
+    "046_proven_models.sql": {"loads"},
     "056_members.sql": {"problems", "dumps", "links", "gateways"},
     "058_gateway_ranks.sql": {"gateways"},
     "060_incidents.sql": {"problems", "dumps", "links", "gateways"},
@@ -115,12 +115,12 @@ def derive(
     pairings = pairing.with_work(connection)
     fold_from(connection)
     connection.execute(
-        """create or replace temp table earlier_runs as
+        """create or replace temp table earlier_sessions as
            select session_id, version from server_sessions where session_id in (select session_id from scope)"""
     )
     _run_steps(connection, steps, pairings)
     ((has_learnt,),) = connection.execute(
-        """select count(*) > 0 from server_sessions as s inner join earlier_runs as e using (session_id)
+        """select count(*) > 0 from server_sessions as s inner join earlier_sessions as e using (session_id)
            where s.version is distinct from e.version"""
     ).fetchall()
     if since_id == 0 or has_learnt:

@@ -1,5 +1,9 @@
--- Of millions of records a few tell of runs, of loads and of the memory of devices; their templates find them without a
--- look at the texts.
+-- Which records matter for sessions, loads and the memory of devices: of millions a few, and their templates find them
+-- without a look at the texts.
+--
+-- reads: templates
+-- makes: template_kinds, one row per template that sessions, loads or memory need
+
 create or replace temp table template_kinds as
 with told as (
     select
@@ -13,7 +17,7 @@ with told as (
             when format = 'llama-cpp' and (template like 'found % CUDA devices:'
                 or template like 'found % ROCm devices:') then 'device_list'
             when template in ('Nvidia GPU detected', 'Radeon GPU detected') then 'device_maker'
-            -- With OLLAMA_DEBUG a server that is told to end says that its scheduler does (server/sched.go@v0.24.0).
+            -- With OLLAMA_DEBUG a server that ends says that its scheduler does (server/sched.go@v0.24.0).
             when template like 'shutting down scheduler %' then 'stopped'
             when format = 'systemd' and template like '%Stopp%' or format = 'systemd'
                 and template like '%Deactivated successfully%' or format = 'systemd' and template like '%: Succeeded%'
@@ -23,8 +27,8 @@ with told as (
             when format = 'systemd' and template like '%Failed with result%' then 'exited'
         end as of_run,
         case
-            -- v0.0.18 to v0.1.17 a child process, to v0.1.31 a part of the server (llm/dyn_ext_server.go@v0.1.28), then
-            -- children again.
+            -- The runner is a child process from v0.0.18 to v0.1.17, a part of the server to v0.1.31
+            -- (llm/dyn_ext_server.go@v0.1.28), and then a child process again.
             when template in ('starting llama.cpp server', 'starting llama runner', 'Initializing llama server',
                 'Initializing internal llama server') then 'start'
             when template in ('starting llama server', 'starting runner', 'starting llama-server',
@@ -47,7 +51,7 @@ with told as (
             when template like 'size =%cells%' or template like 'kv_size =%type_k%' then 'cache'
             when template like 'projected to use %' then 'projected'
             when template like 'Flash Attention was auto%' or template like 'loaded meta data with %' then 'facts'
-            -- The loader's dump is folded; the lines of it that are kept stand below its first one, whichever that is.
+            -- The dump of the loader is folded into its first line, which differs between versions.
             when format = 'llama-cpp' and regexp_matches(template,
                 '^(?:Dumping metadata|- |[a-z]\w*(?:[. ]\w+)* = |constructing |'
                 'printing all |special |special_|control token|token to piece|mrope )')
@@ -63,7 +67,7 @@ with told as (
                 then 'memory_refresh'
             when template like 'using device % free' then 'runner_device'
             when template like '%memory reporting free: % total: %' then 'device_report'
-            -- A runner lists the devices it sees, in one record or in one each.
+            -- A runner lists the devices it sees, in one record or in one record each.
             when template like 'device_info:%' or template like '%- % : % (%, % free)' then 'runner_devices'
         end as of_memory
     from templates

@@ -1,19 +1,21 @@
 -- What the steps share: how well a line names the cause, and the tables that hold what one step finds for later ones.
 -- They are empty where a step is skipped.
 --
--- makes: vagueness_of(), 0 best
--- makes: recoveries, one row per answer and per runner that became ready, in the stretch that is read again
--- makes: faults, one row per line of a runner, client that left or request that failed with one: its incident
--- makes: folded, one row per problem from `fold_from` on: its incident by the log it stands in
--- makes: logged_incidents(), one row per problem: its incident as known so far
+-- reads: errors
+-- makes: vagueness_of()
+-- makes: recoveries, one row per answer, and per runner that became ready, in the stretch that is read again
+-- makes: faults, one row per line of a runner, client that left or request that failed: its incident
+-- makes: folded, one row per problem from `fold_from` on: its incident by the log it is in
+-- makes: logged_incidents()
 -- makes: load_kills, one row per line of a runner that was killed while it loaded its model
--- makes: server_incidents, one row per incident of `problems`: what the server's log says of it
--- makes: changed_incidents, one row per incident that got, lost or learnt of a problem
+-- makes: server_incidents, one row per incident of `folded` and `faults`: what the server's log says of it
+-- makes: changed_incidents, one row per incident that gained or lost a problem, or whose problems changed; some twice
 -- makes: linked_members, one row per problem of a client: the incident of the request it is linked to
--- makes: gateway_lines, one row per request a gateway failed or explained
+-- makes: gateway_lines, one row per request that a gateway failed or explained
 -- makes: gateway_members, one row per problem that belongs to such a request: its incident
 -- makes: gateway_ranks, one row per problem of a gateway: the request it is of, and whether it names the cause
 -- makes: gateway_outcomes, one row per request whose outcome the log of a gateway decides
+
 create or replace temp macro vagueness_of(confidence, cause, category) as case
     when category = 'unknown' then 9
     when confidence = 'guess' then 8
@@ -34,7 +36,7 @@ end;
 create or replace temp table recoveries (session_id bigint, event_id bigint, is_ready boolean);
 create or replace temp table faults (event_id bigint, session_id bigint, incident_id bigint, ts timestamptz);
 create or replace temp table folded (event_id bigint, incident_id bigint);
--- By the log it stands in: before what the logs of clients and gateways add.
+-- Without what the logs of clients and gateways add.
 create or replace temp macro logged_incidents() as table
 select e.event_id, coalesce(f.incident_id, e.incident_id) as incident_id
 from errors as e

@@ -1,4 +1,9 @@
--- Runs of the server: what they say of themselves, when and how they end.
+-- Sessions of the server: what they say of themselves, when and how they end.
+--
+-- reads: events, scope, server_sessions, sources, template_kinds, templates
+-- makes: run_lines, one row per record that a session begins, ends or describes itself with
+-- writes: server_sessions
+
 delete from server_sessions where session_id in (select session_id from scope);
 
 create or replace temp table run_lines as
@@ -45,7 +50,7 @@ spans as (
     select
         session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id,
             max(event_id) as last_event_id,
-        -- The last word of Ollama itself.
+        -- The last record of Ollama itself.
         max(event_id) filter (where format not in ('systemd', 'kernel', 'journald-note',
             'container-note')) as last_said_id
     from events
@@ -57,16 +62,16 @@ ends as (
         s.session_id,
         case
             when m.is_oom_result then 'oom_killed'
-            -- What is told first decides: after a crash systemd says "Stopped" too before it starts the unit again.
+            -- The first of the two decides: after a crash systemd also says "Stopped" before it starts the unit again.
             when m.stopped_id < coalesce(m.exited_id, m.stopped_id + 1) then 'stopped'
             when m.exited_id is not null and m.exited_ts - m.oom_ts between interval 0 second and interval 10 second
                 then 'oom_killed'
             when m.exited_id is not null then 'crashed'
-            -- A killed runner does not end the server; a server of whom nothing is heard afterwards is the one that was
+            -- A killed runner does not end the server. A server that writes nothing afterwards is the process that was
             -- killed.
             when m.oom_id > s.last_said_id or list_contains(m.killed_pids, m.pid) then 'oom_killed'
-            -- A server that cannot begin says why and ends (cmd/cmd.go@v0.24.0, RunServer); up to v0.1.31 the runner is
-            -- a part of the server and takes it with it.
+            -- A server that cannot begin gives the reason and ends (cmd/cmd.go@v0.24.0, RunServer). Up to v0.1.31 the
+            -- runner is a part of the server and takes it down too.
             when l.format = 'ollama-text' and starts_with(l.message, 'Error: ')
                 and not starts_with(l.message, 'Error: listen tcp ') and m.version is null then 'crashed'
             when l.format in ('go-panic', 'go-dump')
@@ -91,7 +96,7 @@ inner join ends as e using (session_id)
 left join marks as m using (session_id)
 left join events as f on f.event_id = s.first_event_id;
 
--- systemd tells every end of its service: where it wrote into the log of a host, a run without an end was still
+-- systemd logs every end of its service. So where it wrote into the log of a host, a session without an end was still
 -- running at the last record.
 update server_sessions set end_reason = 'running'
 where end_reason = 'unknown' and version is not null and session_id in (select session_id from scope)
@@ -104,7 +109,7 @@ where end_reason = 'unknown' and version is not null and session_id in (select s
             and template like '%Started %llama%')
     );
 
--- A run that is followed by another of the same server ended with it.
+-- A session that is followed by another one of the same server ended with it.
 update server_sessions set end_reason = 'restarted'
 where end_reason in ('unknown', 'running') and session_id in (
     select a.session_id

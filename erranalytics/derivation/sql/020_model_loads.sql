@@ -1,9 +1,18 @@
--- Attempts to load a model: from the line that starts the runner to the one that says how it went. An attempt that ends
+-- Attempts to load a model: from the line that starts the runner to the one with the outcome. An attempt that ends
 -- before there is a runner is known by the line that says so.
 --
--- All that is told of an attempt stands between its start, or shortly before it, and the next start of the run: so what
--- was
--- derived of the attempts before the last one stays as it is when a log grows.
+-- All records of an attempt come between its start, or shortly before it, and the next start of the session. So what
+-- was derived of the attempts before the last one stays as it is when a log grows.
+--
+-- reads: errors, events, model_loads, scope, template_kinds
+-- makes: blob_name()
+-- makes: load_lines, one row per record that may belong to an attempt
+-- makes: load_windows, one row per such a record, with the starts before and after it
+-- makes: load_faults, one row per problem a load can fail of
+-- makes: load_ends, one row per started attempt: how it ended
+-- makes: load_refusals, one row per attempt that failed before it had a runner
+-- writes: load_buffers, model_loads
+
 delete from load_buffers
 where load_seq in (select load_seq from model_loads where session_id in (select session_id from scope)
     and load_seq >= getvariable('since_id'));
@@ -40,7 +49,7 @@ select *, max(case when is_start then event_id end) over (partition by session_i
         and unbounded following) as next_seq
 from load_lines;
 
--- Of all problems only those count that a load can fail of; what names another file is of another model.
+-- Only problems that a load can fail of count. A problem that names another file belongs to another model.
 create or replace temp table load_faults as
 with bad as (
     select x.event_id, x.session_id, x.code, x.category, blob_name(x.message || coalesce(e.attrs, '')) as blob
@@ -69,7 +78,7 @@ with told as (
     where not w.is_start
     group by w.load_seq
 ),
--- Echoes of later failures are not its own.
+-- Echoes of later failures do not belong to this load.
 faults as (
     select
         f.load_seq, min(f.event_id) as fault_id, arg_min(f.code, f.event_id) as fault_code,
@@ -90,7 +99,8 @@ left join told as t on t.load_seq = s.event_id
 left join faults as f on f.load_seq = s.event_id
 where s.is_start;
 
--- An attempt that fails where no runner was started for that file, or where the last one is up or has failed already.
+-- An attempt that fails where no runner was started for that file, or where the last runner is up or has failed
+-- already.
 create or replace temp table load_refusals as
 with starts as (
     select event_id as load_seq, session_id, blob, event_id in (select load_seq from load_ends

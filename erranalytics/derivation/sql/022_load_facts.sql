@@ -1,5 +1,14 @@
--- What is told of an attempt until it ends, with what the scheduler estimated between the attempt before and its start.
-create or replace temp table load_told as
+-- The facts of each attempt: its records until it ends, and what the scheduler estimated between the attempt before and
+-- its start.
+--
+-- reads: causes, events, load_ends, load_lines, load_refusals, load_windows, model_loads, scope
+-- makes: load_records, one row per record of an attempt
+-- makes: load_lasts, one row per size that counts, with its device
+-- makes: load_sizes, one row per attempt: bytes by purpose
+-- makes: load_facts, one row per attempt: all other facts, as text
+-- writes: load_buffers, model_loads
+
+create or replace temp table load_records as
 with attempts as (
     select load_seq, session_id, coalesce(end_id, load_seq) as last_id from load_ends
     union all
@@ -36,7 +45,7 @@ told as (
 )
 select
     *,
-    -- Ollama's engine lays a model out again and again, llama-server tries: what stands last counts.
+    -- Ollama's engine lays a model out several times, and llama-server tries several times: the last one counts.
     count(*) filter (where kind = 'pass') over so_far as pass_no,
     count(*) filter (where kind = 'sizes' and message = 'total memory')
         over so_far - (kind = 'sizes' and message = 'total memory')::integer as layout_no,
@@ -58,7 +67,7 @@ with parsed as (
         end as what,
         regexp_extract(message, '^\s*(\S+) ', 1) as device,
         regexp_extract(message, 'buffer size += *(.*)$', 1) as size_text, 1 as place
-    from load_told
+    from load_records
     where kind = 'buffers' and contains(message, 'buffer size =')
     union all
     select
@@ -67,7 +76,7 @@ with parsed as (
             then 'graph' when contains(lower(message), 'kv self size') then 'kv' end,
         case when contains(message, 'VRAM used') then 'VRAM' end,
         regexp_extract(message, '(?:mem required|VRAM used|self size|total size)\s*[:=]\s*([\d.]+ \w+)', 1), 2
-    from load_told
+    from load_records
     where kind = 'buffers' and not contains(message, 'buffer size =')
     union all
     select
@@ -76,19 +85,19 @@ with parsed as (
             when 'gpu memory' then 'free' end,
         coalesce(attrs ->> '$.device', attrs ->> '$.buffer', attrs ->> '$.buffer_type', attrs ->> '$.id', ''),
         case message when 'gpu memory' then attrs ->> '$.available' else attrs ->> '$.size' end, 3
-    from load_told
+    from load_records
     where kind in ('sizes', 'free')
     union all
     select
         load_seq, event_id, 0, null, unnest(['weights', 'kv', 'graph']), '',
         unnest([attrs ->> '$."memory.weights.total"', coalesce(attrs ->> '$."memory.required.kv"', attrs ->> '$.kv'),
             coalesce(attrs ->> '$."memory.graph.full"', attrs ->> '$.fulloffload')]), 4
-    from load_told
+    from load_records
     where kind = 'estimate'
 )
 select * from parsed
 where what is not null and size_text <> ''
--- What is laid out or tried again counts once, as it came out last. The cache of a model with a window is two caches on
+-- What is laid out or tried again counts once, with its last value. The cache of a model with a window is two caches on
 -- one device, and both count.
 qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, place, what = 'free', case when place = 1
     then what end))
@@ -107,7 +116,8 @@ with sums as (
 ranked as (
     select
         load_seq, what, bytes,
-        -- A part of the file that is mapped for the host may span what the devices hold: then a layout tells better.
+        -- A part of the file that is mapped for the host may overlap what the devices hold: then a layout is more
+        -- exact.
         case when is_mapped and bytes > 1.1 * min(bytes) over (partition by load_seq, what) then 6
             else place end as place
     from sums
@@ -136,7 +146,7 @@ select
     load_seq,
     any_value(nullif(regexp_extract(attrs ->> '$.cmd', '--(?:port|p) (\d+)', 1), ''))
         filter (where kind = 'start') as cmd_port,
-    any_value(attrs ->> '$.port') filter (where kind = 'start') as told_port,
+    any_value(attrs ->> '$.port') filter (where kind = 'start') as stated_port,
     any_value(attrs ->> '$.model') filter (where kind = 'start') as model,
     any_value(nullif(regexp_extract(attrs ->> '$.cmd', '(?:--ctx-size|-c) (\d+)', 1), ''))
         filter (where kind = 'start') as cmd_ctx,
@@ -191,13 +201,13 @@ select
     arg_max(coalesce(attrs ->> '$."memory.available"', attrs ->> '$.available'), event_id)
         filter (where kind = 'estimate') as estimated_free,
     arg_max(attrs ->> '$.size', event_id) filter (where message = 'total memory') as laid_out_need,
-    -- What was projected first is what was asked for; then the runner makes it fit.
+    -- The first projection is what was asked for; then the runner makes it fit.
     arg_min(nullif(regexp_extract(message, 'projected to use ([\d.]+ \w+)', 1), ''), event_id)
         filter (where kind = 'projected') as projected_need,
     arg_min(nullif(regexp_extract(message, 'vs\. ([\d.]+ \w+) of free', 1), ''), event_id)
         filter (where kind = 'projected') as projected_free,
     arg_max(attrs ->> '$.free', event_id) filter (where message = 'system memory') as system_free
-from load_told
+from load_records
 group by load_seq;
 
 insert into model_loads by name
@@ -237,7 +247,7 @@ select
     ) as available_bytes,
     a.outcome, case when a.outcome <> 'loaded' then a.code end as code,
     case when f.cpp_pid <> coalesce(s.pid, -1) then f.cpp_pid end as runner_pid,
-    coalesce(f.cmd_port, f.told_port)::integer as runner_port,
+    coalesce(f.cmd_port, f.stated_port)::integer as runner_port,
     a.load_seq as first_event_id, coalesce(a.end_id, a.load_seq) as last_event_id
 from attempts as a
 inner join load_lines as s on s.event_id = a.load_seq

@@ -1,5 +1,10 @@
--- Names of models and processes of runners, which only the scheduler tells, and only with OLLAMA_DEBUG
+-- Names of models and processes of runners, which only the scheduler logs, and only with OLLAMA_DEBUG
 -- (server/sched.go@v0.24.0, runnerRef.LogValue).
+--
+-- reads: events, model_loads, scope, templates
+-- makes: load_names, one row per attempt whose model or process the scheduler names
+-- writes: model_loads
+
 create or replace temp table load_names as
 with kinds as (
     select template_id from templates

@@ -1,4 +1,8 @@
 -- What the log says of the memory of devices: at the start of the server, before each load, from the runners.
+--
+-- reads: events, scope, template_kinds
+-- writes: gpu_memory
+
 delete from gpu_memory where session_id in (select session_id from scope) and event_id >= getvariable('since_id');
 
 insert into gpu_memory by name
@@ -68,8 +72,8 @@ readings as (
     from of_runner
     where device_id <> ''
 ),
--- The line at the start of the server tells name and size of a device; a runner knows it by its name there (v0.12.4 and
--- later).
+-- The line at the start of the server has name and size of a device; a runner calls it by the name it has there
+-- (v0.12.4 and later).
 known as (
     select session_id, device_id, any_value(name) as name, any_value(total_bytes) as total_bytes,
         any_value(library) as library

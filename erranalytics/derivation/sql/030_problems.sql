@@ -1,17 +1,20 @@
--- What is known of each problem before problems are folded into incidents: the part it plays, and what stands around
--- it.
+-- What is known of each problem before problems are folded into incidents: the part it plays, and the lines around it.
 --
--- Parts: `chain` lines tell of a runner, device, memory or model file; `left` lines of a client that went away;
--- `access`
--- lines are requests that failed for no reason of their own; `told` lines give the reason of one request; `restart`
--- lines
--- tell of a server that ends or does not start; `client` lines stand in the log of a program that calls Ollama (a
--- record of
--- one call is like a line of the server); everything else stands alone.
+-- The parts: `chain` lines are about a runner, device, memory or model file; `left` lines about a client that went
+-- away; `access` lines are requests that failed without a reason of their own; `reason` lines give the reason of one
+-- request; `restart` lines are about a server that ends or does not start; `client` lines are in the log of a program
+-- that calls Ollama (a record of one call is like a line of the server); all others are `alone`.
 --
--- Problems before `fold_from` keep their incident; those shortly before it, and the last of another part, are read
--- again
--- so that the first new ones know what they follow.
+-- Problems before `fold_from` keep their incident. Those shortly before it, and the last one of another part, are read
+-- again so that the first new ones know what they follow.
+--
+-- reads: errors, events, requests, scope, sources
+-- makes: role_of()
+-- makes: problems, one row per problem that is folded, or that the first of these follow
+-- makes: starts, one row per runner that was started
+-- makes: reasons, one row per line that gives the reason of a request
+-- writes: recoveries
+
 create or replace temp macro role_of(surface, is_record, is_inference, status, endpoint, category, severity, cause,
     phase, message) as case
     -- Only 500, and 400 of the embedding routes since v0.13.3, can be the echo of a fault; 499 of a client.
@@ -20,15 +23,16 @@ create or replace temp macro role_of(surface, is_record, is_inference, status, e
         then 'access'
     when surface in ('access', 'client', 'gateway') then 'alone'
     when category = 'cancelled' and cause <> 'job_cancelled' then 'left'
-    -- Whoever asks what a model can do is told that its file is gone; no load was tried (server/images.go@v0.24.0).
-    when cause = 'load_failed' and message like 'open %/blobs/%' then 'told'
+    -- A client that asks what a model can do learns that its file is gone; no load was tried
+    -- (server/images.go@v0.24.0).
+    when cause = 'load_failed' and message like 'open %/blobs/%' then 'reason'
     when category in ('memory', 'gpu', 'runner', 'model_file')
         and (severity in ('error', 'critical') or cause in ('oom_predicted', 'oom_retry')) then 'chain'
     when is_restart(cause, category, phase, severity, message) then 'restart'
-    -- An option that is ignored changes nothing; a prompt that is cut, or an answer, does.
+    -- An option that is ignored changes nothing. A prompt or an answer that is cut does.
     when severity in ('error', 'critical') and phase in ('request', 'create', 'embed', 'pull', 'push', 'connect')
-        then 'told'
-    when phase in ('prompt', 'generate') or cause in ('blob_not_found', 'model_capabilities_unknown') then 'told'
+        then 'reason'
+    when phase in ('prompt', 'generate') or cause in ('blob_not_found', 'model_capabilities_unknown') then 'reason'
     else 'alone'
 end;
 
@@ -40,7 +44,7 @@ with known as (
         e.ts - to_microseconds(coalesce(r.duration_us, 0)) as began, r.duration_us, r.status,
         role_of(e.surface, coalesce(e.endpoint, e.exception_type) is not null, r.is_inference, e.http_status,
             r.endpoint, e.category, e.severity, e.cause, e.phase, e.message) as role,
-        -- A runner that is dead already is found when its model is asked for again.
+        -- A runner that is already dead is noticed when its model is asked for again.
         contains(e.message, 'process no longer running') as is_noticed,
         e.phase = 'generate' or e.cause = 'runner_terminated' as is_death,
         case when e.event_id < getvariable('fold_from') then e.incident_id end as settled_id
@@ -58,7 +62,7 @@ latest as (
 select k.* from known as k
 where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest);
 
--- A model that loads or answers in between ends a fault.
+-- A model that loads or answers ends a fault.
 insert into recoveries
 select session_id, event_id, false as is_ready
 from requests
@@ -77,8 +81,9 @@ from events
 where session_id in (select session_id from scope) and event_id >= getvariable('recovery_from') and format = 'slog-text'
     and message in ('starting llama server', 'starting runner', 'starting llama-server') and attrs like '%--model %';
 
--- The request whose reason a line tells: the next one that was running at that time. What a runner writes itself may
--- come a moment behind the access line; what is said of the file of a model stands right before it, or nobody asked.
+-- The request whose reason a line gives: the next one that was running at that time. What a runner writes itself may
+-- come a moment after the access line. A line about the file of a model comes right before the access line, or no
+-- request asked for it.
 create or replace temp table reasons as
 with answered as (
     select session_id, event_id, ts_start, ts_end, duration_us, status, is_inference
@@ -92,7 +97,7 @@ asked as (
         coalesce(p.event_id - lag(p.event_id)
             over (partition by p.session_id order by p.event_id) > 3, true) as is_apart
     from problems as p inner join events as e using (event_id)
-    where p.role = 'told' and e.format in ('slog-text', 'slog-default', 'go-log', 'llama-server', 'llama-cpp',
+    where p.role = 'reason' and e.format in ('slog-text', 'slog-default', 'go-log', 'llama-server', 'llama-cpp',
         'cpp-json', 'cpp-text', 'mlx')
 ),
 bursts as (

@@ -1,4 +1,12 @@
 -- Which fault each line of a runner, each client that went away and each failed request belongs to.
+--
+-- reads: faults, problems, reasons, recoveries, starts
+-- makes: lines_of_faults, one row per `chain`, `left` or `access` line, with the lines around it
+-- makes: chains, one row per `chain` line: its incident
+-- makes: leavings, one row per `left` line: its incident
+-- makes: victims, one row per `access` line: its incident
+-- writes: faults, folded, load_kills
+
 create or replace temp table lines_of_faults as
 with placed as (
     select p.*, coalesce(v.event_id, 0) as recovery_id, coalesce(s.event_id, 0) as start_id, n.model as next_model
@@ -9,7 +17,8 @@ with placed as (
     where p.role in ('chain', 'left', 'access') and p.event_id not in (select request_id from reasons)
 ),
 owned as (
-    -- Who finds a runner dead starts another one of the same model: so the dead one was the last before of that model.
+    -- A server that finds a runner dead starts another one of the same model: so the dead one was the last runner of
+    -- that model before.
     select p.*, coalesce(o.event_id, p.start_id) as own_start_id
     from placed as p
     asof left join starts as o on o.session_id = p.session_id and o.model = p.next_model and o.event_id <= p.event_id
@@ -36,10 +45,10 @@ create or replace temp table chains as
 with marked as (
     select event_id, session_id, settled_id,
         coalesce(case
-            -- What is found dead, and has not been replaced since it failed, is the same death.
+            -- A runner that is found dead, and was not replaced since it failed, is the same death.
             when is_noticed and fault_before.death and fault_before.id > own_start_id
                 and ts - fault_before.ts <= interval 5 minute then false
-            -- One death fails many requests, each with its line.
+            -- One death fails many requests, each with a line of its own.
             when is_death and fault_before.death and fault_before.id > start_id
                 and ts - fault_before.ts <= interval 2 second then false
             when role_before <> 'chain' then true
@@ -55,7 +64,7 @@ select event_id, session_id, is_new, last_value(coalesce(settled_id, case when i
 from marked;
 
 -- Clients that leave together leave within a moment. One that leaves while its model is found dead again and again was
--- waiting for that.
+-- waiting for that model.
 create or replace temp table leavings as
 with marked as (
     select l.event_id, l.session_id, l.settled_id,
@@ -70,17 +79,17 @@ select event_id, session_id,
         over (partition by session_id order by event_id) as incident_id
 from marked;
 
--- Requests that failed without a word. Access lines have whole seconds: a request was surely running at a fault when it
--- began a second before it.
+-- Requests that failed without a reason. Access lines have whole seconds: a request was surely running at a fault when
+-- it began a second before.
 create or replace temp table victims as
 with judged as (
     select *,
         line_before.role = 'chain' and ts - line_before.ts <= interval 10 second
             and (duration_us >= 1000 or event_id - line_before.id <= 3) and case
-            -- Whoever finds a runner dead gets another one.
+            -- A request that finds a runner dead gets another one.
             when began + interval 1 second <= line_before.ts
                 then not (line_before.noticed and start_id > line_before.id)
-            -- Right behind a fault stands its victim when it can be, and those that wait as long.
+            -- The victim follows its fault directly, and so do requests that waited as long.
             else began <= line_before.ts and start_id < line_before.id
                 and (role_before = 'chain' or (duration_us >= 10000 and ts - line_before.ts <= interval 1 second))
         end as is_victim,
@@ -89,8 +98,8 @@ with judged as (
             else began <= line_before.ts and ts - line_before.ts <= interval 2 second and start_id < line_before.id
                 and recovery_id = line_before.recovery
         end as is_leaving,
-        -- A request may fail before the fault is told: a moment, or until somebody finds the runner dead. One that is
-        -- refused at once never came to a runner.
+        -- A request may fail before the fault is logged: by a moment, or until a request finds the runner dead. A
+        -- request that is refused at once never reached a runner.
         status = 500 and duration_us >= 10000 and case
             when line_after.role = 'left' then line_after.ts - ts <= interval 1 second
             when line_after.noticed then line_after.start < event_id and line_after.recovery < event_id

@@ -1,7 +1,8 @@
 -- A request and the lines that give its reason are one incident.
 --
 -- reads: problems, reasons
--- makes: folded
+-- writes: folded
+
 insert into folded
 with members as (
     select event_id, request_id from reasons

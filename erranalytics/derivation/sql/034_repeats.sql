@@ -1,20 +1,22 @@
--- What repeats without a gap of a minute is one incident; a failed request or call is always one of its own.
+-- Problems that repeat without a gap of a minute are one incident; a failed request or call is always an incident of
+-- its own.
 --
 -- reads: problems, reasons
--- makes: folded
+-- writes: folded
+
 insert into folded
 -- A missing model file is reported with the name of the file, and then with that of the model; at a start, once for
 -- each list of models.
 with named as (
     select *, nullif(regexp_extract(message, 'sha256-[0-9a-f]{12}'), '') as blob
     from problems
-    where role in ('told', 'alone') and event_id not in (select event_id from reasons)
+    where role in ('reason', 'alone') and event_id not in (select event_id from reasons)
         and event_id not in (select request_id from reasons)
 ),
 subjects as (
     select *,
         case
-            when role <> 'told' then code
+            when role <> 'reason' then code
             when blob is not null then blob
             when cause = 'model_capabilities_unknown' and ts - lag(ts) over lines <= interval 1 second
                 then coalesce(lag(blob) over lines, code)

@@ -2,7 +2,8 @@
 -- between its starts grow to five minutes.
 --
 -- reads: problems
--- makes: folded
+-- writes: folded
+
 insert into folded
 with restarts as (
     select *, coalesce(ts - lag(ts) over lines > interval 6 minute, true) as is_apart,

@@ -1,11 +1,12 @@
 -- Which lines of a program's log are of one call that failed.
 --
 -- A program reports several times that a call failed, and tries again at once. Where its log has no times, lines that
--- follow each other closely belong together. What it reports within a second of a fault in the same log is an echo of
--- that fault.
+-- follow each other closely belong together. A report within a second of a fault in the same log is an echo of that
+-- fault.
 --
--- reads: problems, errors, events, sources, faults
--- makes: folded
+-- reads: errors, events, faults, problems, sources
+-- writes: folded
+
 insert into folded
 with client_lines as (
     select p.event_id, p.session_id, p.ts, p.settled_id, r.fingerprint, r.message, e.format,

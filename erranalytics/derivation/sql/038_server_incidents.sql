@@ -1,7 +1,8 @@
 -- What the server's log says of each incident, before the logs of clients and gateways add to it.
 --
--- reads: folded, faults, errors
--- makes: server_incidents
+-- reads: errors, faults, folded
+-- writes: server_incidents
+
 insert into server_incidents
 with ids as (
     select incident_id from folded

@@ -1,12 +1,13 @@
 -- Which 200s are suspect: a runner that dies while it answers leaves a 200 and no line.
 --
--- Its death is noticed at the next request of the model. So what is found dead is led back to the last streams of that
--- runner, unless another request reports the same death. A crash that writes a line does so while its streams run.
+-- Its death is noticed at the next request of the model. So a runner that is found dead is led back to its last
+-- streams, unless another request reports the same death. A crash that writes a line does so while its streams run.
 --
--- reads: lines_of_faults, chains, errors, server_incidents, requests, model_loads, starts
+-- reads: chains, errors, lines_of_faults, model_loads, requests, scope, server_incidents, starts
 -- makes: deaths, one row per incident and way in which a runner's death became known
 -- makes: suspects, one row per request that was probably broken off
 -- writes: requests
+
 create or replace temp table deaths as
 select c.incident_id, l.session_id, l.is_noticed, min(l.event_id) as event_id, arg_min(l.ts, l.event_id) as ts,
     arg_min(l.own_start_id, l.event_id) as own_start_id
@@ -26,7 +27,7 @@ with streams_200 as (
         and status = 200 and is_inference and surface = 'ollama'
             and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
--- The request that waited for a load is the first that ends behind it, and it began before.
+-- The request that waited for a load is the first one that ends after it, and it began before.
 waited as (
     select m.load_seq, r.event_id, r.duration_us - m.duration_us as rest_us
     from (select session_id, load_seq, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded'
@@ -36,7 +37,7 @@ waited as (
         on r.session_id = m.session_id and r.event_id > m.last_event_id
     where r.ts_start <= m.ts_start and r.duration_us >= m.duration_us
 ),
--- What only loaded its model, or was over at once, was not broken in the middle.
+-- A request that only loaded its model, or was over at once, was not broken off in the middle.
 long_enough as (select * from streams_200 where duration_us >= 50000
     and event_id not in (select event_id from waited where rest_us < 25000)),
 ended_last as (
@@ -46,13 +47,13 @@ ended_last as (
     inner join server_incidents as i using (incident_id)
     inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id
         and s.event_id between d.event_id - 2000 and d.event_id - 1
-    -- Who waited for another runner was not answered by this one.
+    -- A request that waited for another runner was not answered by this one.
     left join waited as w on w.event_id = s.event_id and w.load_seq > d.own_start_id
     where d.is_noticed and i.request_count = 0
         and d.incident_id not in (select incident_id from deaths where not is_noticed) and w.event_id is null
     group by d.incident_id, d.session_id, d.own_start_id
 ),
--- With it those that ended in its last second, and surely after it had begun: access lines have whole seconds.
+-- With it the requests that ended in its last second, and surely after it had begun: access lines have whole seconds.
 ended_before as (
     select s.event_id, l.incident_id
     from ended_last as l
@@ -80,7 +81,7 @@ from (
     from requests as r left join suspects as s using (event_id)
     where r.session_id in (select session_id from scope) and r.event_id >= getvariable('recovery_from')
         and r.suspected_by is distinct from s.suspected_by
-        -- Of the last answer before the stretch that is read again it may be known already.
+        -- The last answer before the stretch that is read again may be marked already.
         and (r.event_id >= getvariable('memory_from') or s.suspected_by is not null)
 ) as s
 where requests.event_id = s.event_id;

@@ -2,8 +2,13 @@
 --
 -- A dump carries the moment its request ended (server/inference_request_log.go@v0.24.0; its arrival once ollama#17437
 -- is done), the access line the whole second it ended in. So the dumps of a route meet its requests in order, one to
--- one.
--- The server's own line about a dump stands right before the access line and says on which host it was written.
+-- one. The server's own line about a dump comes right before the access line and says on which host it was written.
+--
+-- reads: errors, events, requests, scope
+-- makes: dumps, one row per dumped request near what was touched
+-- makes: dump_notes, one row per line of the server about a dump
+-- makes: dumped_models, one row per request whose dump names its model
+-- writes: changed_incidents, errors, requests
 
 -- Whole folders, so that neither order nor size of the loads changes what meets what.
 create or replace temp table dumps as
@@ -34,9 +39,9 @@ inner join events as e on e.ts between d.from_ts and d.to_ts and e.format = 'slo
     and starts_with(e.message, 'logged to ')
 group by stem;
 
-create or replace temp table models_found as
+create or replace temp table dumped_models as
 with homes as (
-    -- A folder is of one server: without a label it is of the host whose log names its files.
+    -- A folder is of one server: without a label, of the host whose log names its files.
     select d.source_id, coalesce(any_value(d.host), mode(n.host), '') as host
     from dumps as d left join dump_notes as n using (stem)
     group by d.source_id
@@ -75,7 +80,7 @@ numbered as (
     from spans as s
     inner join reached as r on r.dump_id = s.dump_id and r.side = s.side
 ),
--- Each takes the first line it can that none before it has taken.
+-- Each dump takes the first line it can that no dump before it has taken.
 queued as (select *, number + max(first_place - number)
     over (partition by host, endpoint, side order by number) as place from numbered),
 paired as (
@@ -84,7 +89,7 @@ paired as (
     inner join placed as p on p.host = q.host and p.endpoint = q.endpoint and p.side = q.side and p.place = q.place
         and p.ts between q.from_ts and q.to_ts
 ),
--- Which moment a server writes is the same for all of a folder; when both fit, it is the end.
+-- A server writes the same moment for all dumps of a folder; when both fit, it is the end.
 sides as (
     select source_id, side from paired group by source_id, side
     qualify row_number() over (partition by source_id order by count(*) desc, side) = 1
@@ -96,16 +101,16 @@ where p.model is not null
 group by p.request_id;
 
 update requests set model = f.model, model_source = 'body_file'
-from models_found as f
+from dumped_models as f
 where requests.request_id = f.request_id
     and (requests.model is distinct from f.model or requests.model_source is distinct from 'body_file');
 
 insert into changed_incidents
 select e.incident_id
 from errors as e
-inner join models_found as f on e.request_id = f.request_id
+inner join dumped_models as f on e.request_id = f.request_id
 where e.model is null;
 
 update errors set model = f.model, model_source = 'body_file'
-from models_found as f
+from dumped_models as f
 where errors.request_id = f.request_id and errors.model is null;

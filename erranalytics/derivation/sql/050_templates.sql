@@ -1,5 +1,10 @@
 -- Templates: how often, since when, from which version.
-create or replace temp table template_news as
+--
+-- reads: events, server_sessions
+-- makes: new_templates, one row per template of the new records
+-- writes: templates
+
+create or replace temp table new_templates as
 select e.template_id, count(*) as event_count, min(e.ts) as first_ts, max(e.ts) as last_ts, min(e.code) as code,
     arg_min(s.version, e.ts) as first_version, arg_max(s.version, e.ts) as last_version
 from events as e
@@ -16,8 +21,8 @@ set event_count = templates.event_count + n.event_count,
         else coalesce(n.first_version, templates.first_version) end,
     last_version = case when templates.last_ts > n.last_ts then coalesce(templates.last_version, n.last_version)
         else coalesce(n.last_version, templates.last_version) end
-from template_news as n
+from new_templates as n
 where templates.template_id = n.template_id;
 
--- A template that only records had that are gone again.
+-- A template whose last record was removed.
 delete from templates where event_count = 0;

@@ -1,10 +1,10 @@
--- Which incident each problem belongs to: what a gateway and a program wrote of a request belongs to the incident of
--- the server's line of that request. Only what came out differently is written.
+-- Which incident each problem belongs to: what a gateway and a program logged of a request belongs to the incident of
+-- the server's line of that request. Only differences are written.
 --
--- reads: folded, linked_members, gateway_members
+-- reads: errors, folded, gateway_members, linked_members
 -- makes: incident_members, one row per problem whose incident was looked for
--- makes: changed_incidents
--- writes: errors, events, calls
+-- writes: calls, changed_incidents, errors, events
+
 create or replace temp table incident_members as
 select event_id, coalesce(g.incident_id, l.incident_id, f.incident_id) as incident_id, e.incident_id as old_id
 from folded as f

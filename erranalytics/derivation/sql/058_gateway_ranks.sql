@@ -1,12 +1,13 @@
--- What a gateway's lines say of an incident that others report too: which request they are, and whether they name its
+-- What a gateway's lines mean for an incident that others report too: which request they are, and whether they name its
 -- cause.
 --
 -- reads: changed_incidents, errors, gateway_lines
--- makes: gateway_ranks
+-- writes: gateway_ranks
+
 insert into gateway_ranks
 with reports as (
     select incident_id,
-        -- Whether Ollama only saw that somebody left, or says nothing but a status.
+        -- Whether Ollama only saw that the client left, or says nothing but a status.
         bool_and(category = 'cancelled' or confidence = 'guess') as is_left,
         bool_and(confidence = 'guess') as is_guessed
     from errors

@@ -1,15 +1,16 @@
--- The rows of incidents: the problem that names the cause, and counts. Only what came out differently is written.
+-- The rows of incidents: the problem that names the cause, and counts. Only differences are written.
 --
--- reads: changed_incidents, errors, gateway_ranks, load_kills, recoveries, causes, scope
--- makes: incident_lines, one row per problem of these incidents
+-- reads: causes, changed_incidents, errors, gateway_ranks, incidents, load_kills, recoveries, scope
+-- makes: incident_lines, one row per problem of the changed incidents
 -- makes: incident_roots, one row per incident: the problem that names its cause
--- makes: incidents_now, one row per incident of those that has problems
+-- makes: incidents_now, one row per changed incident that has problems
 -- writes: incidents
+
 create or replace temp table incident_lines as
 select e.incident_id, e.event_id, e.ts, e.session_id, e.source_id, e.severity, e.model, e.code, e.cause, e.confidence,
     e.surface, is_restart(e.cause, e.category, e.phase, e.severity, e.message) as is_restart,
     contains(e.message, 'repeated too quickly') as is_last_start,
-    -- A request that two programs wrote down is one.
+    -- A request that two programs logged is one request.
     case when e.surface = 'access' then e.event_id else g.request_id end as request_id,
     row_number() over (
         partition by e.incident_id
@@ -27,7 +28,7 @@ create or replace temp table incident_roots as
 select r.incident_id, r.event_id, r.session_id, r.source_id, r.confidence, r.code as stated_code,
     case
         when r.cause <> 'runner_killed' then r.code
-        -- Before the stretch that is read again it is not known any more whether a load was under way.
+        -- Before the stretch that is read again nothing shows any more whether a load was under way.
         when r.event_id = i.root_event_id
             and (r.event_id < getvariable('fold_from') or r.session_id not in (select session_id from scope))
             then i.code
@@ -91,7 +92,7 @@ select
     r.incident_id, r.first_ts, r.last_ts, r.code, c.cause,
     case
         when r.is_retry and r.recovered_event_id is not null then 'info'
-        -- It is no fault of the server when somebody leaves, whatever status it gave him.
+        -- A client that leaves is not a fault of the server, whatever status it got.
         when c.cause = 'gateway_client_closed' then 'warning'
         when r.worst = 3 then 'critical'
         when r.worst = 2 then 'error'

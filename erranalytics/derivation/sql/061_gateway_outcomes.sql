@@ -1,7 +1,8 @@
 -- Outcomes that only the log of a gateway knows: a stream it saw break, and a request that Ollama answered to nobody.
 --
--- reads: gateway_members, gateway_lines, incidents, causes, requests, errors
--- makes: gateway_outcomes
+-- reads: causes, errors, gateway_lines, gateway_members, incidents, requests
+-- writes: gateway_outcomes
+
 insert into gateway_outcomes
 with fronts as (
     select f.*, m.incident_id, i.code, c.category = 'cancelled'

@@ -1,8 +1,9 @@
--- What became of each request: the incident that took it along, the code, and how it ended.
+-- What became of each request: its incident, the code, and how it ended.
 --
--- reads: requests, scope, folded, incidents_now, gateway_outcomes, errors, incidents, causes
+-- reads: causes, errors, folded, gateway_outcomes, incidents, incidents_now, requests, scope
 -- makes: request_outcomes, one row per request that is looked at again
 -- writes: requests
+
 create or replace temp table request_outcomes as
 with affected as (
     select request_id, event_id, status, endpoint

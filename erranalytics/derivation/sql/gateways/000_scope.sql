@@ -1,7 +1,8 @@
--- The sessions of the other sides at the time of what was touched: a pair may come or go there.
+-- Sessions of the other sides at the time of what was touched: a pair may come or go there.
 --
--- reads: touched_spans(), requests, errors, calls, events
+-- reads: calls, errors, events, requests, scope, touched_spans
 -- writes: scope
+
 insert into scope
 with gateways as (
     select r.session_id from requests as r, touched_spans() as s

@@ -1,8 +1,15 @@
 -- Which lines may be of one request. `back`: an access line of a gateway and one of Ollama; `why`: an access line of a
--- gateway and what the gateway says of a request; `call`: an access line of a gateway and a call that never came to
--- Ollama.
+-- gateway and its reason in the error log; `call`: an access line of a gateway and a call that never reached Ollama.
 -- Pairs before `pairs_from` stay as they are.
-create or replace temp table relay_lines as
+--
+-- reads: calls, errors, events, requests
+-- makes: ended_lines, one row per access line near what was touched
+-- makes: fits_status()
+-- makes: gateway_faults, one row per problem in the error log of a gateway
+-- makes: gateway_candidates, one row per pair of lines that may be one request
+-- makes: gateway_pairs, one row per pair of lines that are one request
+
+create or replace temp table ended_lines as
 with near as (
     select *, surface = 'gateway' as is_gateway
     from requests
@@ -11,11 +18,11 @@ with near as (
 select
     request_id, event_id, is_gateway, ts_start, ts_end, duration_us, status, method, endpoint, path, client_address,
         upstream_request_id,
-    -- Requests of one second are told apart by their order.
+    -- Requests of one second are matched in their order.
     row_number() over (partition by is_gateway, method, endpoint, status, ts_end order by event_id) as place
 from near;
 
--- Which status a request can have of which nginx says this: once the answer has begun it stays what it is.
+-- Which status a request can have when nginx logs this: once the answer has begun, its status stays.
 create or replace temp macro fits_status(message, cause, status) as case
     when cause = 'request_too_large' then status = 413
     when cause = 'gateway_client_closed' then status = 499 or status < 400
@@ -25,7 +32,7 @@ create or replace temp macro fits_status(message, cause, status) as case
     else status >= 400
 end;
 
-create or replace temp table relay_faults as
+create or replace temp table gateway_faults as
 with said as (
     select
         e.event_id, e.ts, e.message, e.cause, e.source_id, e.attrs ->> '$.client' as client_address,
@@ -40,11 +47,11 @@ with said as (
 select *, row_number() over (partition by source_id, client_address, method, path, cause, ts order by event_id) as place
 from said;
 
-create or replace temp table relay_candidates as
+create or replace temp table gateway_candidates as
 with fronts as (
     select l.*, row_number() over (partition by l.client_address, l.method, l.path, l.status, l.ts_end
         order by l.event_id) as place_there
-    from relay_lines as l
+    from ended_lines as l
     where l.is_gateway and l.ts_end >= getvariable('pairs_from')
 ),
 kept as (
@@ -56,34 +63,34 @@ select 'back' as kind, f.request_id as front_id, o.request_id as other_id,
     cast(o.status <> f.status as integer) as is_other_status, abs(epoch_ms(o.ts_end - f.ts_end)) as end_ms,
     coalesce(abs(o.duration_us - f.duration_us), 0) as duration_us, abs(o.place - f.place) as places
 from fronts as f
-inner join relay_lines as o on o.method = f.method and o.endpoint = f.endpoint and not o.is_gateway
+inner join ended_lines as o on o.method = f.method and o.endpoint = f.endpoint and not o.is_gateway
 where o.request_id not in (select answered_by from kept where answered_by is not null)
     and case
         when o.status = f.status then o.ts_end <= f.ts_end + interval 1 second
             and case when f.ts_start is null then o.ts_end >= f.ts_end - interval 1 second
                 else abs(epoch_ms(o.ts_start - f.ts_start)) <= 1200 end
-        -- Who is left waiting by his client or loses patience closes the connection; Ollama may need a moment to see
-        -- it.
+        -- A gateway whose client left, or that ran out of patience, closes the connection; Ollama may need a moment to
+        -- see it.
         when f.status in (499, 504) and o.status in (200, 499, 500) then o.ts_end between f.ts_end - interval 1 second
             and f.ts_end + interval 10 second
             and coalesce(abs(epoch_ms(o.ts_start - f.ts_start)) <= 1200, true)
         else false
     end
 union all
--- nginx says why a request ends, and then that it ended.
+-- nginx logs why a request ends, and then that it ended.
 select 'why', f.request_id, e.event_id, 0, epoch_ms(f.ts_end - e.ts), 0, abs(e.place - f.place_there)
 from fronts as f
-inner join relay_faults as e on e.client_address = f.client_address and e.method = f.method and e.path = f.path
+inner join gateway_faults as e on e.client_address = f.client_address and e.method = f.method and e.path = f.path
 where f.ts_end - e.ts between interval 0 second and interval 1 second and fits_status(e.message, e.cause, f.status)
     and e.event_id not in (select explained_by from kept where explained_by is not null)
 union all
--- one-api and new-api name each request.
+-- one-api and new-api give each request a name.
 select 'why', f.request_id, min(e.event_id), 0, 0, 0, 0
 from fronts as f
-inner join relay_faults as e on e.request_id = f.upstream_request_id
+inner join gateway_faults as e on e.request_id = f.upstream_request_id
 group by f.request_id
 union all
--- Ollama has no line of what a gateway refused or could not deliver.
+-- Ollama has no line of a request that a gateway refused or could not deliver.
 select 'call', f.request_id, c.call_id, 0, abs(epoch_ms(c.ts_end - f.ts_end) - 500), 0, 0
 from fronts as f
 inner join calls as c on c.endpoint = f.path and c.method = f.method
@@ -92,4 +99,4 @@ where c.request_id is null and c.ts_end between f.ts_end - interval 200 millisec
     and (c.http_status = f.status or (f.status < 400 and c.outcome in ('truncated', 'failed_mid_stream')))
     and c.call_id not in (select asked_by from kept where asked_by is not null);
 
-create or replace temp table relay_pairs (kind varchar, front_id bigint, other_id bigint);
+create or replace temp table gateway_pairs (kind varchar, front_id bigint, other_id bigint);

@@ -1,10 +1,14 @@
--- The pairs of which neither line has a better one.
-insert into relay_pairs
+-- The pairs in which neither line has a better one. Run until it finds no more.
+--
+-- reads: gateway_candidates, gateway_pairs
+-- writes: gateway_pairs
+
+insert into gateway_pairs
 with left_over as (
     select c.*
-    from relay_candidates as c
-    anti join relay_pairs as f on f.kind = c.kind and f.front_id = c.front_id
-    anti join relay_pairs as o on o.kind = c.kind and o.other_id = c.other_id
+    from gateway_candidates as c
+    anti join gateway_pairs as f on f.kind = c.kind and f.front_id = c.front_id
+    anti join gateway_pairs as o on o.kind = c.kind and o.other_id = c.other_id
 ),
 ranked as (
     select kind, front_id, other_id,

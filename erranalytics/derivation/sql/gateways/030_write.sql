@@ -1,72 +1,17 @@
--- Which lines are one request, and which incident its problems belong to: that of Ollama's line of the request, else
--- that of the reason the gateway gives.
+-- Which lines are one request. Only differences are written.
+--
+-- reads: gateway_pairs, requests
+-- writes: requests
+
 update requests set answered_by = n.answered_by, explained_by = n.explained_by, asked_by = n.asked_by
 from (
     select r.request_id, b.other_id as answered_by, w.other_id as explained_by, c.other_id as asked_by
     from requests as r
-    left join relay_pairs as b on b.kind = 'back' and b.front_id = r.request_id
-    left join relay_pairs as w on w.kind = 'why' and w.front_id = r.request_id
-    left join relay_pairs as c on c.kind = 'call' and c.front_id = r.request_id
+    left join gateway_pairs as b on b.kind = 'back' and b.front_id = r.request_id
+    left join gateway_pairs as w on w.kind = 'why' and w.front_id = r.request_id
+    left join gateway_pairs as c on c.kind = 'call' and c.front_id = r.request_id
     where r.surface = 'gateway' and r.ts_end >= getvariable('pairs_from')
 ) as n
 where requests.request_id = n.request_id
     and row(requests.answered_by, requests.explained_by, requests.asked_by) is distinct
         from row(n.answered_by, n.explained_by, n.asked_by);
-
-insert into gateway_lines
-select
-    g.request_id, g.event_id, g.session_id, g.status, g.explained_by, g.answered_by, g.asked_by,
-    -- A 200 that broke is led back to the death of the runner, unless the gateway ran out of patience.
-    coalesce(l.incident_id, case when w.cause <> 'cloud_or_proxy_timeout' then s.incident_id end)
-from requests as g
-left join errors as w on w.event_id = g.explained_by
-left join requests as o on o.request_id = g.answered_by
-left join logged_incidents() as l on l.event_id = o.event_id
-left join logged_incidents() as s on s.event_id = o.suspected_by
-where g.surface = 'gateway' and (g.status >= 400 or g.explained_by is not null);
-
-insert into gateway_members
-with faults as (
-    select e.event_id, e.session_id, e.ts, e.source_id, v.attrs ->> '$.connection' as connection,
-        v.attrs ->> '$.request_id' as request_id, v.attrs ->> '$.request' as request,
-        f.request_id as front_id
-    from errors as e
-    inner join events as v using (event_id)
-    left join gateway_lines as f on f.explained_by = e.event_id
-    where e.surface = 'gateway' and e.request_id is null
-),
--- nginx tries one upstream after the other on one connection; the last failure is that of the request.
-attempts as (
-    select a.event_id, b.front_id, b.event_id as line_id
-    from (select * from faults where front_id is null and connection is not null) as a
-    asof inner join (select * from faults where front_id is not null) as b
-        on b.source_id = a.source_id and b.connection = a.connection and b.request = a.request
-            and b.event_id > a.event_id
-    where b.ts - a.ts <= interval 10 minute
-    union all
-    select a.event_id, b.front_id, b.event_id as line_id
-    from (select * from faults where front_id is null and request_id is not null) as a
-    inner join (select * from faults where front_id is not null) as b on b.source_id = a.source_id
-        and b.request_id = a.request_id
-    union all
-    select event_id, front_id, event_id as line_id from faults where front_id is not null
-)
-select e.event_id, f.request_id, coalesce(f.server_incident_id, f.explained_by, e.event_id)
-from gateway_lines as f
-inner join errors as e on e.event_id = f.event_id
-where e.surface = 'gateway'
-union all
-select c.event_id, f.request_id, coalesce(f.server_incident_id, f.explained_by, f.event_id)
-from gateway_lines as f
-inner join calls as c on c.call_id = f.asked_by and c.request_id is null
-union all
--- A client whose stream the gateway cut off knows no reason.
-select c.event_id, f.request_id, coalesce(f.server_incident_id, f.explained_by)
-from gateway_lines as f
-inner join calls as c on c.request_id = f.answered_by
-where f.status < 400 and f.explained_by is not null
-union all
-select e.event_id, a.front_id, coalesce(f.server_incident_id, a.line_id, e.event_id)
-from faults as e
-left join attempts as a on a.event_id = e.event_id
-left join gateway_lines as f on f.request_id = a.front_id;

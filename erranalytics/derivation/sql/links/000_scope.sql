@@ -1,7 +1,8 @@
--- The sessions of the other side at the time of what was touched: a link may come or go there.
+-- Sessions of the other side at the time of what was touched: a link may come or go there.
 --
--- reads: touched_spans(), calls, events, requests
+-- reads: calls, events, requests, scope, touched_spans
 -- writes: scope
+
 insert into scope
 with near as (
     select e.session_id from calls as c inner join events as e using (event_id), touched_spans() as s

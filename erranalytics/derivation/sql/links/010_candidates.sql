@@ -1,9 +1,15 @@
--- Which access line may be which call: the same route, a start within the second an access line rounds to, a status and
--- a duration that fit. Links before `pairs_from` stay as they are and only bound the others.
+-- Which access line may be which call: the same route, a start within the second to which an access line is rounded, a
+-- status and a duration that fit. Links before `pairs_from` stay as they are and only bound the others.
+--
+-- reads: calls, events, requests, server_sessions
+-- makes: link_skews, one row per client and server whose clocks differ
+-- makes: link_candidates, one row per call and access line that may be one request
+-- makes: links, one row per call and access line that are one request
+-- makes: slack()
+-- makes: free_pairs()
 
--- How far the clock of a client is ahead of that of a server. Access lines have whole seconds, so only durations tell
--- calls apart over a distance: the shift at which most calls meet a line of nearly their own duration, if it stands
--- out.
+-- How far the clock of a client is ahead of the server's. Access lines have whole seconds, so only durations identify
+-- calls over a distance: the shift at which most calls meet a line of nearly their own duration, if it is clear.
 create or replace temp table link_skews as
 with slow_calls as (
     select source_id, endpoint, method, http_status, ts_start, duration_ms,
@@ -44,7 +50,7 @@ select client_id, server_id, shift_s * 1000 as skew_ms
 from best
 where place = 1 and n >= 5 and shift_s not between -1 and 0 and n > 2 * coalesce(unshifted, 0);
 
-create or replace temp table link_pairs as
+create or replace temp table link_candidates as
 with kept as (
     select call_id, request_id from calls where request_id is not null and ts_start < getvariable('pairs_from')
 ),
@@ -54,7 +60,7 @@ wanted as (
     where c.ts_start >= getvariable('pairs_from') and c.method is not null and c.endpoint is not null
 )
 select c.call_id, r.request_id, r.session_id, r.event_id, k.skew_ms,
-    -- The server was done between these two moments, by the clock of the client; unless the client had left before.
+    -- The server finished between these two moments, by the clock of the client; unless the client had left before.
     c.ts_start + to_microseconds(r.duration_us) as first_end, c.ts_end as last_end,
     c.duration_ms - r.duration_us / 1000.0 as rest_ms,
     c.duration_ms - r.duration_us / 1000.0 > -30 as is_bounded
@@ -71,7 +77,7 @@ where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - 
         when c.http_status is null and c.outcome = 'failed_mid_stream' then r.status = 200
         when c.http_status is null and c.outcome = 'failed_before_first_byte' then r.status in (499, 500)
         when c.http_status is null then r.status in (200, 499, 500)
-        -- A gateway in between answers for itself.
+        -- A gateway in between answers with a status of its own.
         when c.http_status in (502, 503, 504) and c.http_status <> r.status then r.status in (200, 499, 500)
         else c.http_status = r.status
     end;
@@ -87,11 +93,11 @@ where c.ts_start < getvariable('pairs_from')
 
 create or replace temp macro slack() as interval 20 millisecond;
 
--- What is still free, and fits between the links that are certain: access lines stand in the order in which they ended.
+-- Pairs that are still free and fit between the certain links: access lines are in the order in which they ended.
 create or replace temp macro free_pairs() as table
 with bounds as (
     select r.event_id, max(l.first_end) over earlier as after_ts, min(l.last_end) over later as before_ts
-    from (select distinct event_id, session_id from link_pairs union select event_id, session_id from links) as r
+    from (select distinct event_id, session_id from link_candidates union select event_id, session_id from links) as r
     left join (select event_id, first_end, last_end from links where is_bounded
         and link_confidence = 'certain') as l using (event_id)
     window
@@ -99,7 +105,7 @@ with bounds as (
         later as (partition by r.session_id order by r.event_id rows between current row and unbounded following)
 )
 select p.*
-from link_pairs as p
+from link_candidates as p
 inner join bounds as b using (event_id)
 where p.call_id not in (select call_id from links) and p.request_id not in (select request_id from links)
     and (

@@ -1,6 +1,9 @@
--- The others in their order: a call takes the first line it may be, a line the call that has the fewest behind it; so
--- as
--- many as possible find one. Run until it finds no more.
+-- The others in their order: a call takes the first line it may be, a line the call with the fewest lines after it; so
+-- as many as possible find one. Run until it finds no more.
+--
+-- reads: free_pairs
+-- writes: links
+
 insert into links
 select call_id, request_id, session_id, event_id, first_end, last_end, is_bounded, 'likely'
 from (

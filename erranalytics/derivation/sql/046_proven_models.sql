@@ -1,10 +1,18 @@
--- Which model a request asked for, where no dump of it tells: only what the log proves.
+-- Which model a request asked for where there is no dump of it: only what the log proves.
 --
--- A model is loaded because a request wants it. When all of a load lies inside one request and no other was on its way,
--- it
--- was loaded for that one. A request whose line comes later may have been on its way too: so what a load proved is
--- asked
--- again when requests come that began before the load was over.
+-- A model is loaded because a request wants it. When all of a load is inside one request and no other request was
+-- running, it was loaded for that one. A request whose line comes later may have been running too: so what a load
+-- proves is looked at again when requests come that began before the load was over.
+--
+-- reads: errors, events, model_loads, requests, scope, server_sessions, templates
+-- makes: loads_known, one row per attempt of these sessions
+-- makes: asked_from, one row per session: from where on requests are looked at
+-- makes: loads_asked, one row per attempt that may be inside such a request
+-- makes: loads_open, one row per such an attempt that is not already known to be inside two requests
+-- makes: proven_models, one row per request whose model is proven, or is not any more
+-- makes: carried_models, one row per failed request whose model changed
+-- writes: changed_incidents, errors, requests
+
 create or replace temp table loads_known as
 select load_seq, session_id, ts_start, coalesce(ts_end, ts_start) as ts_end, coalesce(model, blob) as model, outcome
 from model_loads
@@ -25,7 +33,7 @@ left join news as n using (session_id)
 where s.session_id is not null
 group by s.session_id;
 
--- Loads inside the requests that are asked again may lie further back.
+-- Loads inside the requests that are looked at again may be older.
 create or replace temp table loads_asked as
 with earliest as (
     select r.session_id, min(r.ts_start) as from_ts
@@ -39,7 +47,7 @@ from loads_known as l
 inner join earliest as e using (session_id)
 where l.ts_end >= e.from_ts;
 
--- On a busy server two that were on their way are found among the next lines already.
+-- On a busy server the next lines already show two requests that were running.
 create or replace temp table loads_open as
 with near as (
     select *, unnest([load_seq // 64, load_seq // 64 + 1]) as part from loads_asked
@@ -57,10 +65,9 @@ select *, max(ts_end) over (partition by session_id order by load_seq) as last_e
 from loads_asked
 where load_seq not in (select load_seq from busy);
 
-create or replace temp table models_told as
--- Whether a request was on its way in a load before it is told by the latest end of those loads. A route that is not
--- known
--- may have asked for a model too.
+create or replace temp table proven_models as
+-- Requests that may have been running during a load, by the latest end of those loads. An unknown route may have asked
+-- for a model too.
 with asked as (
     select r.event_id, r.session_id, r.ts_start, r.status, r.is_inference
     from (
@@ -72,7 +79,7 @@ with asked as (
     where r.ts_start <= l.last_end
 ),
 inside as (
-    -- Times of access lines are whole seconds, cut off: who may have been on its way counts as if he was.
+    -- Times of access lines are cut to whole seconds: a request that may have been running counts as running.
     select l.load_seq, l.model, l.outcome, l.ts_start as load_ts, r.event_id, r.ts_start, r.is_inference, r.status
     from loads_open as l
     inner join asked as r on r.session_id = l.session_id and r.event_id > l.load_seq and r.ts_start <= l.ts_end
@@ -90,8 +97,9 @@ of_loads as (
     group by event_id
     having count(distinct model) = 1
 ),
--- With OLLAMA_DEBUG the scheduler names the model of each request behind its access line (server/sched.go@v0.24.0,
--- processCompleted). Lines of requests that end together may be mixed: as many names as answers, and all the same one.
+-- With OLLAMA_DEBUG the scheduler names the model of each request after its access line (server/sched.go@v0.24.0,
+-- processCompleted). Lines of requests that end together may be mixed: then as many names as answers are needed, and
+-- all the same.
 names as (
     select session_id, event_id, regexp_replace(attrs ->> '$."runner.name"', '^registry\.ollama\.ai/(?:library/)?',
         '') as model
@@ -120,8 +128,7 @@ sums as (
     from blocks
     group by session_id, block
 ),
--- A name that is late would be taken for that of the next answer: nothing is told until all names that were due have
--- come.
+-- A late name would be taken for that of the next answer: no name counts until all names that were due have come.
 drifts as (
     select *, sum(good - named) over (partition by session_id order by block) as drift from sums
 ),
@@ -135,10 +142,9 @@ of_scheduler as (
     where not b.is_name and o.due = 0 and o.due_before = 0 and o.answers = o.good and o.good = o.named
         and o.model = o.last_model
 ),
--- Where one file only was loaded since the server began, whatever was answered came from it: unless a model of the
--- cloud
--- may have answered (v0.12.0 and later; a build from source has no version), or nothing but the end of a model was
--- asked for, which is over at once.
+-- Where only one file was loaded since the server began, every answer came from it: unless a model of the cloud may
+-- have answered (v0.12.0 and later; a build from source has no version), or only the end of a model was asked for,
+-- which is over at once.
 firsts as (
     select l.session_id, arg_min(l.model, l.load_seq) as model, min(l.load_seq) as first_seq, count(*)
         filter (where l.model is null) as nameless_count
@@ -181,27 +187,27 @@ inner join requests as r using (event_id)
 inner join asked_from as a on a.session_id = r.session_id and r.event_id >= a.from_id
 group by f.event_id
 union all
--- What was told and is not any more.
+-- Models that were proven and are not any more.
 select r.event_id, null, null
 from requests as r
 inner join asked_from as a on a.session_id = r.session_id and r.event_id >= a.from_id
 where r.model_source in ('slog', 'message', 'single_loaded') and r.event_id not in (select event_id from found);
 
 update requests set model = t.model, model_source = t.model_source
-from models_told as t
+from proven_models as t
 where requests.event_id = t.event_id and requests.model_source is distinct from 'body_file'
     and (requests.model is distinct from t.model or requests.model_source is distinct from t.model_source);
 
-create or replace temp table models_carried as
+create or replace temp table carried_models as
 select e.event_id, e.incident_id, r.model, r.model_source
 from errors as e
 inner join requests as r using (event_id)
-where e.surface = 'access' and e.event_id in (select event_id from models_told) and r.model_source is distinct
+where e.surface = 'access' and e.event_id in (select event_id from proven_models) and r.model_source is distinct
     from 'body_file'
     and (e.model is distinct from r.model or e.model_source is distinct from r.model_source);
 
 update errors set model = c.model, model_source = c.model_source
-from models_carried as c
+from carried_models as c
 where errors.event_id = c.event_id;
 
-insert into changed_incidents select incident_id from models_carried;
+insert into changed_incidents select incident_id from carried_models;
