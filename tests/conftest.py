@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import running
+from support.folders import ROOT
 from support.needs import SHARED, left_out, needs
 from support.once import CAN_WAIT, Once
 from support.recorded_calls import recorded
@@ -16,8 +17,6 @@ from support.wire.server import WireServer
 
 if TYPE_CHECKING:
     import duckdb
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,16 +9,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import polars as pl
 import pytest
+from support.folders import ROOT
 
 from erranalytics import schema
 from erranalytics.store import migrate
 from erranalytics.store.connection import open_in_memory
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "erranalytics"
 # Every module by its name below the package, such as `client.recorder`; a package is called `client.__init__`.
 ALL = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))

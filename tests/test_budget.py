@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from support.stores import SAMPLES
+from support.folders import SAMPLES
 
 import erranalytics as ea
 from erranalytics.classification import rulebook, verdicts

@@ -19,12 +19,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from support.folders import SAMPLES, TESTS
 
 from erranalytics.cli.main import main
 
-HERE = Path(__file__).resolve().parent
-SAMPLES = HERE.parent / "sample_logs"
-CASES = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted((HERE / "cases").glob("*.toml"))}
+CASES = {
+    path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted((TESTS / "cases").glob("*.toml"))
+}
 KEYS = {"args", "stdin", "files", "stdout", "stderr", "exit", "notes"}
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import ROOT
 
 from erranalytics.calls import command as recording
 from erranalytics.calls import record
 
-ROOT = Path(__file__).resolve().parent.parent
 CALL = "import {module}\n{module}.post({url!r} + '/api/generate', json={{'model': 'fine', 'stream': False}})\n"
 
 

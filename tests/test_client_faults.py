@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import ROOT
 from support.recorded_calls import ask, stream
 from support.wire.server import FAILURE
 
@@ -20,7 +21,6 @@ from erranalytics.client.file import LineFile
 from erranalytics.client.observer import CallObserver
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

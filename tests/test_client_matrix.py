@@ -23,6 +23,7 @@ import pytest
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+from support.folders import ROOT, TESTS
 from support.wire import programs
 from support.wire.programs import MESSAGES, PROGRAMS, Program, Seen, Task
 from support.wire.server import BEHAVIOURS, GAP_S, SLOW_S, WireServer
@@ -32,8 +33,7 @@ from erranalytics.client import Recorder, record, wrap
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "tests" / "support" / "wire" / "matrix.json"
+DATA = TESTS / "support" / "wire" / "matrix.json"
 PAGE = ROOT / "docs" / "client-matrix.md"
 # Nothing listens on this port.
 NOWHERE = "http://127.0.0.1:9"

@@ -8,17 +8,16 @@ import logging
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import ROOT
 from support.recorded_calls import ask, stream
 from support.wire.server import FLAKY
 
 from erranalytics.client import Recorder, record, wrap
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 # --- blocks and wrapped clients ---------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
+from support.folders import ROOT
 
 from erranalytics.calls.record import CallRecord, read
 from erranalytics.client import recorder
@@ -18,7 +18,6 @@ from erranalytics.client.outcome import OUTCOMES, Outcome
 from erranalytics.client.sdk_errors import STATUS_SOURCES, StatusSource
 from scripts.reference import calls as reference
 
-ROOT = Path(__file__).resolve().parent.parent
 LEAST = {
     "ts_start": "2026-11-26T03:00:00Z",
     "ts_end": "2026-11-26T03:00:01Z",

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from support.folders import ROOT
 
 from erranalytics.classification import rulebook
 from erranalytics.cli import completion
@@ -100,8 +101,7 @@ def test_a_real_bash_completes(tmp_path: Path) -> None:
         ask rules li
     """
     path = f"{tmp_path}:{os.environ['PATH']}"
-    root = str(Path(__file__).resolve().parent.parent)
-    env = {**os.environ, "PATH": path, "PYTHONPATH": root}
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)
     assert run.stderr == ""
     assert run.stdout.splitlines() == ["streaming-failures", "json jsonl", "list"]

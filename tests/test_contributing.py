@@ -18,11 +18,11 @@ from typing import Any
 import polars as pl
 import pytest
 from support.content import digests
+from support.folders import ROOT
 from support.wire.server import WireServer
 
 import erranalytics as ea
 
-ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 ANSWERS = dict(re.findall(r"^\| (Where [^|]*\?) \| `(\S+\.py:\S+)` \|$", TEXT, re.MULTILINE))
 PACKAGES = [

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.folders import ROOT
 from support.wire.server import WireServer
 
 from erranalytics import redaction
 from erranalytics.reports import catalogue
 from scripts.reference import generate
 
-ROOT = Path(__file__).resolve().parent.parent
 # Pages whose commands are run, each with a store of its own.
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/gates.md", "docs/notebooks.md", "docs/recorder.md", "docs/sql.md")
 WRITTEN = (*PAGES, "CHANGELOG.md", "SECURITY.md", "docs/ARCHITECTURE.md", "docs/definitions.md")

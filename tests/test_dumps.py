@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import TESTS
 
 import erranalytics as ea
 from erranalytics.errors import InputError
 from erranalytics.sources import request_dumps
 
-DATA = Path(__file__).resolve().parent / "data" / "dumps"
+DATA = TESTS / "data" / "dumps"
 FOLDERS = sorted(DATA.glob("*/ollama-request-logs-*"))
 # Two runs, each with the lines of its log that matter; the model each access line asked for is from their protocol.
 TRUTH = json.loads((DATA / "truth.json").read_text(encoding="utf-8"))

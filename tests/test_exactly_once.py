@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.content import Content, content, counts, difference, digests, ledger
+from support.folders import TESTS
 
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import Memo
@@ -30,7 +31,7 @@ from erranalytics.store.connection import open_in_memory
 pytestmark = pytest.mark.slow
 
 FORMATS, RULES, MEMO = lineformats.load(), rulebook.load(), Memo()
-DATA = Path(__file__).resolve().parent / "data" / "once"
+DATA = TESTS / "data" / "once"
 CAPTURES = {path.stem: path.read_bytes() for path in sorted(DATA.glob("*.log"))}
 # An example costs up to a second, so there are few, and a failing one is not made smaller.
 FEW = settings(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.folders import ROOT
 from support.needs import journal_remote, needs
 
 from erranalytics import schema
@@ -30,7 +31,6 @@ from erranalytics.sources.lines import BLOCK_BYTES, read_blocks
 from erranalytics.wrappers import forms, unwrapping
 from erranalytics.wrappers.unwrapping import WrapState
 
-ROOT = Path(__file__).resolve().parent.parent
 # A server that runs out of memory: start, loads, panics with their dumps, access lines, 2 blank lines among them.
 CAPTURE = (ROOT / "sample_logs/server/oom-0.24.0.log").read_text(encoding="utf-8").splitlines()[:420]
 START = datetime(2026, 11, 21, 2, 7, 16, 123457, tzinfo=UTC)

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 from support.content import digests
-from support.stores import SAMPLES
+from support.folders import ROOT, SAMPLES
 
 from erranalytics.errors import StoreError
 from erranalytics.store.connection import open_read_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")]
 
-ROOT = Path(__file__).resolve().parent.parent
 Digests = dict[str, tuple[int, str]]
 
 

@@ -13,7 +13,6 @@ import pytest
 
 import erranalytics as ea
 
-SAMPLES = Path(__file__).parents[1] / "sample_logs" / "server"
 MIB, GIB = 1 << 20, 1 << 30
 BLOB, OTHER = "sha256-" + "ab12" * 16, "sha256-" + "cd34" * 16
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import ROOT
 
 import erranalytics as ea
 from erranalytics.errors import StoreError
 
 pytestmark = pytest.mark.slow
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "notebooks"
+FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 NEEDED = "needs the extra notebook: pip install -e '.[notebook]'"
 LARGEST_BYTES = 120_000

@@ -10,14 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.folders import ROOT, TESTS
 
 from erranalytics.classification import rulebook
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOWEST = ROOT / "tests" / "compat" / "lowest.txt"
+LOWEST = TESTS / "compat" / "lowest.txt"
 
 
 @pytest.fixture(scope="module")

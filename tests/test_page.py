@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from support.page_reader import ROOT, Reader, drawn, page_store
+from support.folders import ROOT
+from support.page_reader import Reader, drawn, page_store
 from support.results import awkward
 from support.stores import NOW, add_causes, add_incident, add_requests, add_source, empty_store
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.page_reader import ROOT, page_store
+from support.folders import ROOT
+from support.page_reader import page_store
 from support.stores import NOW, empty_store
 
 from erranalytics.output.html import charts

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support import content
+from support.folders import SAMPLES
 
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import Memo
@@ -70,7 +71,6 @@ BLOCKS = {
     "unknown": 'time=2026-01-01T08:S.100Z level=ERROR source=a.go:1 msg="the flux is out of phase" error="no rule knows this S"\n',
 }  # fmt: skip
 FAULTS = st.lists(st.tuples(st.sampled_from(sorted(BLOCKS)), st.sampled_from([0, 1, 5, 40])), min_size=3, max_size=20)
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_logs"
 # Servers and programs that have nothing in common.
 STRANGERS = [
     *(SAMPLES / "server" / f"{name}.log" for name in ("queue-0.24.0", "cloud-0.24.0", "oom-0.24.0")),

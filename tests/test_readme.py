@@ -13,12 +13,12 @@ from pathlib import Path
 
 import duckdb
 from support import picture
+from support.folders import ROOT
 from support.needs import needs
 
 from erranalytics.output import render
 from erranalytics.reports import runner
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "report.png"
 LARGEST_BYTES, MOST_LINES, SHOWN_LINES = 150_000, 130, 12

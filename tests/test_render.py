@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from support.folders import TESTS
 from support.results import awkward
 
 import erranalytics as ea
@@ -30,7 +31,7 @@ from erranalytics.reports import runner
 from erranalytics.reports.runner import Column, Result
 from erranalytics.text.display import duration, human_bytes, label, percent, printable
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
+GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from support.folders import ROOT, SAMPLES
 from support.lab import UNASKED, UNSEEN, clients, rows, servers
 from support.once import Once
 
@@ -34,8 +35,6 @@ from erranalytics.output import render
 from erranalytics.output.html import page
 from erranalytics.reports import catalogue, runner
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = ROOT / "sample_logs"
 INFERENCE = {
     *("/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/v1/chat/completions", "/v1/completions"),
     *("/v1/embeddings", "/v1/responses", "/v1/messages"),

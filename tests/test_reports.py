@@ -16,14 +16,14 @@ import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from support.folders import ROOT, TESTS
 from support.stores import NOW, add_requests, empty_store, insert, small_store
 
 from erranalytics.errors import ReportError, UsageError
 from erranalytics.reports import catalogue, runner
 from erranalytics.store import queries
 
-HERE = Path(__file__).resolve().parent
-NAMES = sorted(path.stem for path in (HERE.parent / "queries").glob("*.sql"))
+NAMES = sorted(path.stem for path in (ROOT / "queries").glob("*.sql"))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_same_parameter_means_the_same_everywhere() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "bad" / "reports").glob("*.sql")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((TESTS / "bad" / "reports").glob("*.sql")), ids=lambda path: path.stem)
 def test_bad_report_names_all_its_faults(path: Path) -> None:
     """Every fault of a file is told at once, with file and line."""
     with pytest.raises(ReportError) as caught:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.folders import TESTS
 
 from erranalytics.classification import proof, rulebook
 from erranalytics.classification.classifier import candidates, classify
 from erranalytics.classification.rulebook import Rulebook
 from erranalytics.errors import RuleError
 
-BAD = Path(__file__).parent / "bad" / "rules"
+BAD = TESTS / "bad" / "rules"
 BOOK = rulebook.load()
 EXAMPLES = [(rule.id, number) for rule in BOOK.rules for number in range(len(rule.example))]
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import SAMPLES
 
 import erranalytics as ea
 from erranalytics.classification import rulebook
 
-FOLDER = Path(__file__).resolve().parent.parent / "sample_logs"
-MANIFEST = FOLDER / "MANIFEST.toml"
+MANIFEST = SAMPLES / "MANIFEST.toml"
 WRITTEN: dict[str, Any] = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
 FILES: list[dict[str, Any]] = WRITTEN["file"]
 ONCE_A_START: dict[str, str] = WRITTEN["once_a_start"]
@@ -62,7 +62,7 @@ def events(db: Path) -> list[tuple[Any, ...]]:
 
 def content(name: str) -> bytes:
     """The bytes of a sample, unpacked."""
-    data = (FOLDER / name).read_bytes()
+    data = (SAMPLES / name).read_bytes()
     return gzip.decompress(data) if name.endswith(".gz") else data
 
 
@@ -110,18 +110,18 @@ def faults_of(entry: dict[str, Any], text: str) -> list[str]:
 @pytest.fixture(scope="module")
 def of_sample(tmp_path_factory: pytest.TempPathFactory) -> OfSample:
     """Each sample ingested once, however many tests look at it."""
-    return cache(lambda name: ingested(FOLDER / name, tmp_path_factory.mktemp("sample")))
+    return cache(lambda name: ingested(SAMPLES / name, tmp_path_factory.mktemp("sample")))
 
 
 def test_the_manifest_names_every_file_once() -> None:
     """No sample without its origin and its expectation."""
-    found = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file() and path != MANIFEST)
+    found = sorted(str(path.relative_to(SAMPLES)) for path in SAMPLES.rglob("*") if path.is_file() and path != MANIFEST)
     assert sorted(NAMES) == found
 
 
 def test_the_folder_stays_small() -> None:
     """A clone is quick; larger logs belong elsewhere."""
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 1_500_000
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 1_500_000
 
 
 @pytest.mark.parametrize("entry", FILES, ids=NAMES)
@@ -216,7 +216,7 @@ def test_path_stdin_and_gzip_give_the_same_events(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_sample: OfSample
 ) -> None:
     """How the bytes arrive makes no difference."""
-    path = FOLDER / name
+    path = SAMPLES / name
     packed = tmp_path / "packed"
     packed.write_bytes(gzip.compress(path.read_bytes()))
     for folder in ("gzip", "stdin"):
@@ -259,7 +259,7 @@ def test_a_journal_and_the_log_of_the_server_tell_the_same_failures() -> None:
 
 def test_no_prompt_of_the_trace_log_is_stored(of_sample: OfSample) -> None:
     """OLLAMA_DEBUG=2 logs prompts; the store keeps their length only."""
-    path = FOLDER / "server/trace-0.24.0.log"
+    path = SAMPLES / "server/trace-0.24.0.log"
     prompts = re.findall(r'prompt="(\[user\][^"]{8,})"', path.read_text(encoding="utf-8"))
     *_, db = of_sample("server/trace-0.24.0.log")
     stored = "\n".join(str(row) for row in events(db))
@@ -269,7 +269,7 @@ def test_no_prompt_of_the_trace_log_is_stored(of_sample: OfSample) -> None:
 
 def test_all_samples_together_count_every_file_once(tmp_path: Path) -> None:
     """The folders of the demo in one store: the numbers add up, and a second time adds nothing."""
-    folders = [FOLDER / "server", FOLDER / "client", FOLDER / "gateway"]
+    folders = [SAMPLES / "server", SAMPLES / "client", SAMPLES / "gateway"]
     done = ea.ingest(folders, db=tmp_path / "all.duckdb", tz="UTC")
     again = ea.ingest(folders, db=tmp_path / "all.duckdb", tz="UTC")
     wanted = [entry["counts"]["lines"] for entry in FILES if not entry["path"].startswith("forms/")]
@@ -282,7 +282,7 @@ def update() -> None:
     text = MANIFEST.read_text(encoding="utf-8")
     for name in NAMES:
         with tempfile.TemporaryDirectory() as folder:
-            counts, incidents, _ = ingested(FOLDER / name, Path(folder))
+            counts, incidents, _ = ingested(SAMPLES / name, Path(folder))
         del counts["wrapper"]
         for key, value in (("counts", counts), ("incidents", incidents)):
             table = "{ " + ", ".join(f"{inner} = {count}" for inner, count in value.items()) + " }" if value else "{}"

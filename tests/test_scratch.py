@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stores import SAMPLES
+from support.folders import SAMPLES
 
 import erranalytics as ea
 from erranalytics.classification import rulebook

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from support.content import ledger
-from support.stores import SAMPLES
+from support.folders import SAMPLES
 
 import erranalytics as ea
 from erranalytics.derivation import steps

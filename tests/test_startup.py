@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.folders import ROOT
 
 from erranalytics import datafiles
 from erranalytics.calls import mapping
@@ -19,7 +20,6 @@ from erranalytics.classification import rulebook
 from erranalytics.parsing import lineformats
 from erranalytics.reports import catalogue
 
-ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "sample_logs" / "server" / "oom-0.24.0.log"
 TEXT = "cudaMalloc failed: out of memory"
 # What may be spared: the libraries the program depends on, and what reads the data files.

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 from support.content import ledger
+from support.folders import ROOT, TESTS
 
 import erranalytics as ea
 from erranalytics import datafiles
@@ -93,8 +94,6 @@ def test_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     assert connection.execute("select count(*) from meta where key = 'x'").fetchall() == [(0,)]
     connection.close()
 
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # --- the baseline of a new store ---------------------------------------------------------------------------------------
 
@@ -267,7 +266,7 @@ def test_no_sql_line_is_wide() -> None:
 
 # --- migrations -------------------------------------------------------------------------------------------------------
 
-CAPTURE = (ROOT / "tests" / "data" / "once" / "restarts.log").read_bytes()
+CAPTURE = (TESTS / "data" / "once" / "restarts.log").read_bytes()
 # Half of the capture, at a line end, is what the older program read.
 HALF = CAPTURE[: CAPTURE.index(b"\n", len(CAPTURE) // 2) + 1]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from support import needs, once, running
+from support.folders import ROOT, TESTS
 
-SUPPORT = Path(__file__).resolve().parent / "support"
+SUPPORT = TESTS / "support"
 LINE = "time=2026-01-05T10:00:00.000Z level=INFO source=routes.go:1 msg=hello\n"
 
 
@@ -161,7 +162,7 @@ def ran(project: Path, *options: str, **variables: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "xdist", "-p", "randomly", *options]
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "ERRANALYTICS_"))}
     paths = {
-        "PYTHONPATH": f"{SUPPORT.parent}{os.pathsep}{SUPPORT.parent.parent}",
+        "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     run = subprocess.run(command, cwd=project, env=own | paths | variables, capture_output=True, text=True, check=False)
@@ -227,4 +228,4 @@ def test_a_table_is_written_longest_first(tmp_path: Path) -> None:
 
 def test_the_table_names_modules_that_exist() -> None:
     """A module that was renamed would lose its place without a word."""
-    assert [module for module in running.read(running.DURATIONS) if not (SUPPORT.parents[1] / module).exists()] == []
+    assert [module for module in running.read(running.DURATIONS) if not (ROOT / module).exists()] == []

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from support.content import content, difference, ledger
+from support.folders import ROOT, TESTS
 
 import erranalytics as ea
 from erranalytics.store.connection import open_read_only, open_store
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
-LOGS = [ROOT / "tests" / "data" / "once" / name for name in ("restarts.log", "era3.log")]
+LOGS = [TESTS / "data" / "once" / name for name in ("restarts.log", "era3.log")]
 HOLDER = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1])

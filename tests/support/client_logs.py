@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from erranalytics.parsing import framing, lineformats
 from erranalytics.sources.lines import to_lines
 from erranalytics.wrappers import unwrapping
+from support.folders import TESTS
 
-CLIENTS = Path(__file__).resolve().parents[1] / "data" / "clients"
+CLIENTS = TESTS / "data" / "clients"
 BOOK = lineformats.load()
 EVENTS = """select e.line_no, e.line_count, e.format, e.message, e.attrs, e.component, r.cause, r.http_status,
     r.status_source, r.incident_id, r.surface, r.message as said

@@ -13,9 +13,9 @@ import duckdb
 from erranalytics import api
 from erranalytics.output import render
 from erranalytics.reports import runner
+from support.folders import ROOT
 from support.stores import NOW, add_requests, small_store
 
-ROOT = Path(__file__).resolve().parents[2]
 # What it would do in a page that took it for markup: change the title, ask for a picture, turn text around.
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -11,9 +11,8 @@ import duckdb
 
 from erranalytics.reports import runner
 from erranalytics.store import migrate, queries
+from support.folders import SAMPLES
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT / "sample_logs"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 START = NOW - timedelta(days=20)
 # What ``make demo`` reads.
