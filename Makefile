@@ -60,7 +60,7 @@ docs: $(VENV)/.installed-dev ## generate the reference pages in docs/
 	@$(BIN)/python -m scripts.reference
 
 notebook: $(VENV)/.installed-dev ## run docs/notebooks anew and store what they show
-	@$(BIN)/python tests/test_notebook.py --update
+	@$(BIN)/python tests/process/test_notebook.py --update
 
 format: $(VENV)/.installed-dev ## format the Python files
 	@$(BIN)/ruff format $(SOURCES)

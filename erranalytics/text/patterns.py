@@ -1,8 +1,8 @@
 """Patterns of the Rust engine as patterns of Python: made once, where polars makes them anew for each frame.
 
 A pattern with many words takes the Rust engine a millisecond to make, and polars keeps few of them. On lines of
-printable ASCII Python's engine says the same (``tests/test_patterns.py``), and keeps what it made: for a few lines that
-counts.
+printable ASCII Python's engine says the same (``tests/text/test_patterns.py``), and keeps what it made: for a few lines
+that counts.
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[1:3]]
+
 from support.folders import ROOT
 
 import erranalytics as ea
