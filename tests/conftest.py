@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import running
-from support.folders import ROOT
+from support.folders import ROOT, TESTS
 from support.needs import SHARED, left_out, needs
 from support.once import CAN_WAIT, Once
 from support.recorded_calls import recorded
@@ -17,6 +17,9 @@ from support.wire.server import WireServer
 
 if TYPE_CHECKING:
     import duckdb
+
+# Folders of tests that are not about one package, and the marker of all that is in them.
+MARKERS = {"process": "process", "properties": "property"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,6 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as fault:
         raise pytest.UsageError(str(fault)) from None
     running.plug(config)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The folder of a test says its kind, so that ``-m process`` runs all of one kind and ``-m "not process"`` none."""
+    if marker := MARKERS.get(item.path.relative_to(TESTS).parts[0]):
+        item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 import pytest
-from support.folders import ROOT
+from support.folders import ROOT, TESTS
 
 from erranalytics import schema
 from erranalytics.store import migrate
@@ -68,6 +68,10 @@ HOT = (
 PER_ROW = {"iter_rows", "iter_slices", "map_elements", "map_batches", "map_rows", "apply", "rows"}
 PYDANTIC = {"calls.record", "parsing.format_files", "reports.header", "classification.rule_files"}
 WRITERS = {"output.render", "cli.diagnostics"}
+
+# Tests of the whole repository; those of a package are in the folder of its name.
+WHOLE = {"test_architecture", "test_contributing", "test_docs", "test_readme", "test_samples", "test_support"}
+TEST_FILES = sorted(TESTS.rglob("*.py"))
 
 
 def tree(module: str) -> ast.Module:
@@ -284,16 +288,32 @@ def test_layers_are_kept() -> None:
 
 def test_what_tests_share_is_in_support() -> None:
     """No test module imports another one, and a module that holds no tests has its place in ``tests/support``."""
-    tests = ROOT / "tests"
-    assert {path.name for path in tests.glob("*.py") if not path.name.startswith("test_")} == {"conftest.py"}
-    others = {path.stem for path in tests.glob("*.py")}
+    helpers = {path for path in TEST_FILES if path.is_relative_to(TESTS / "support")}
+    modules = [path for path in TEST_FILES if path not in helpers]
+    assert len(modules) > 70
+    assert [path for path in modules if not path.name.startswith("test_")] == [TESTS / "conftest.py"]
+    # A module is found by its path from the checkout, from `tests`, and from its own folder when it is run as a script.
+    others = {name for path in modules for name in (path.stem, ".".join(path.relative_to(TESTS).with_suffix("").parts))}
     found = []
-    for path in [*tests.glob("*.py"), *(tests / "support").rglob("*.py")]:
+    for path in TEST_FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found += [(path.name, name) for name in names if name.removeprefix("tests.").split(".")[0] in others]
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found += [(path.name, name) for name in names if name.removeprefix("tests.") in others]
     assert found == []
+
+
+def test_folders_of_tests_are_named_after_packages() -> None:
+    """Where a package is tested is no question; what is not about one package is a property, a process or the whole."""
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    folders = {path.relative_to(TESTS).parts[:-1] for path in TEST_FILES if path.name.startswith("test_")} - {()}
+    assert len(folders) > 10
+    assert {"/".join(folder) for folder in folders} <= packages | {"properties", "process"}
+    files = [path.relative_to(TESTS).parts for path in TESTS.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    others = {parts[0] for parts in files if len(parts) > 1} - {folder for (folder,) in folders}
+    assert others == {"bad", "cases", "compat", "data", "golden", "support"}
+    assert {path.stem for path in TESTS.glob("test_*.py")} == WHOLE
 
 
 # --- the store -----------------------------------------------------------------------------------------------------
