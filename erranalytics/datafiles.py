@@ -32,6 +32,7 @@ WITH_RULES = ("classification/innermost.toml", "classification/facts.toml")
 _TABLES = {
     "innermost": "classification/innermost.toml",
     "facts": "classification/facts.toml",
+    "load_facts": "derivation/load_facts.toml",
     "settings": "ollama/settings.toml",
 }
 _READERS = ("datafiles.py",)
@@ -46,7 +47,7 @@ Test = Callable[[dict[str, Any]], object]
 
 @cache
 def table(name: str) -> dict[str, Any]:
-    """The values of the file ``<name>.toml``: ``innermost``, ``facts`` or ``settings``."""
+    """The values of the file ``<name>.toml``: ``innermost``, ``facts``, ``load_facts`` or ``settings``."""
     return dict(prepared("tables", table_files(), tables)[name])
 
 

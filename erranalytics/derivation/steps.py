@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from erranalytics.derivation import pairing
+from erranalytics.derivation import load_facts, pairing
 from erranalytics.derivation.pairing import Pairing
 from erranalytics.derivation.scope import fold_from, open_scope
 
@@ -38,13 +38,17 @@ _WORK = f"""
     union all (select 'names' from templates where template = 'finished setting up' limit 1)
     union all (select 'dumps' from templates where format in getvariable('dump_formats') limit 1)
 """
+# Made of ``load_facts.toml``.
+_LOAD_FACTS = "022_load_view"
 # The parts that problems play are work too; they are known once the problems are.
 _PROBLEMS, _PARTS = "030_problems.sql", "select distinct role from problems"
 # Steps that are skipped unless there is one of these kinds of work; one that is not named here always runs.
 _NEEDS = {
     "005_shared.sql": {"any"},
-    "020_model_loads.sql": {"loads"},
-    "022_load_facts.sql": {"loads"},
+    "020_load_attempts.sql": {"loads"},
+    "022_load_sizes.sql": {"loads"},
+    _LOAD_FACTS: {"loads"},
+    "023_model_loads.sql": {"loads"},
     "024_load_names.sql": {"names"},
     "025_gpu_memory.sql": {"memory"},
     "030_problems.sql": {"problems"},
@@ -86,7 +90,8 @@ OF_INCIDENTS = frozenset(
 @cache
 def _steps() -> tuple[tuple[str, str], ...]:
     """Name and SQL of every step, in order."""
-    return tuple((path.name, path.read_text(encoding="utf-8")) for path in sorted(_SQL.glob("[0-9]*.sql")))
+    files = [(path.name, path.read_text(encoding="utf-8")) for path in _SQL.glob("[0-9]*.sql")]
+    return tuple(sorted([*files, (_LOAD_FACTS, load_facts.view())]))
 
 
 def derive(
