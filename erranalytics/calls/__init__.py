@@ -1,1 +1,1 @@
-"""Records of clients → CALLS: what a program saw of its calls."""
+"""Records of clients → CALLS: what a program saw of its calls to models."""

@@ -1,4 +1,4 @@
-"""Runs a command with the recorder on in every Python it starts, and tells what could be watched and what could not."""
+"""Run a command with the recorder on in every Python it starts, and report what could and could not be watched."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KNOWN = ", ".join(INSTRUMENTS)
 
 
 @dataclass
-class Recorded:
-    """How a command ended, and what its processes told of themselves."""
+class CommandResult:
+    """How a command ended, and what its processes reported."""
 
     exit_code: int
     path: Path
@@ -37,7 +37,7 @@ class Recorded:
     unfinished_count: int = 0
 
     def lines(self) -> Iterator[str]:
-        """Sentences for a person: what was recorded, else why not."""
+        """Sentences for a person: what was recorded, or why nothing was."""
         if self.written_count:
             calls = "1 call" if self.written_count == 1 else f"{self.written_count} calls"
             yield f"{calls} recorded, {self.failed_count} not completed: {self.path}"
@@ -52,7 +52,7 @@ class Recorded:
         yield from (f"not watched: {fault}" for fault in dict.fromkeys(self.faults))
 
     def _why_nothing(self) -> str:
-        # Nearly everything loads http.client; it means something where nothing else does.
+        # Nearly every program loads http.client, so it means something only where no other client is loaded.
         others = ", ".join(sorted(self.others - ({"http.client"} if self.watched else set())))
         if self.watched:
             named = ", ".join(sorted(self.watched))
@@ -63,13 +63,13 @@ class Recorded:
         return f"nothing could be watched: Python ran, but loaded no client the recorder knows ({KNOWN})"
 
 
-def run(command: Sequence[str], *, path: str | None = None, app: str | None = None) -> Recorded:
-    """Run a command to its end; its input, output and exit code are its own.
+def run(command: Sequence[str], *, path: str | None = None, app: str | None = None) -> CommandResult:
+    """Run a command to its end; its input, output and exit code stay its own.
 
     Args:
         command: the program and its arguments.
-        path: the file of records; without it ``ERRANALYTICS_CALLS``, else ``calls.jsonl`` here.
-        app: the name of the program in its records; without it the name of the script or command.
+        path: the file of records; by default the variable ``ERRANALYTICS_CALLS``, else ``calls.jsonl`` in this folder.
+        app: the name of the program in its records; by default the name of the script or command.
     """
     if not command:
         raise UsageError("there is no command to run", hint="erranalytics record -- python app.py")
@@ -90,25 +90,25 @@ def run(command: Sequence[str], *, path: str | None = None, app: str | None = No
             APP_VARIABLE: app or os.environ.get(APP_VARIABLE) or _name(command),
             "PYTHONPATH": os.pathsep.join([str(STARTUP), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
-        found = Recorded(_run([program, *command[1:]], environment), target)
-        _gather(found, notes.read_text(encoding="utf-8").splitlines())
-    _count(found, before)
-    return found
+        result = CommandResult(_run([program, *command[1:]], environment), target)
+        _add_notes(result, notes.read_text(encoding="utf-8").splitlines())
+    _add_counts(result, before)
+    return result
 
 
 def _name(command: Sequence[str]) -> str:
-    """What a program is called: the script rather than its interpreter."""
+    """The name of a program: that of the script rather than of its interpreter."""
     is_script = Path(command[0]).name.startswith("python") and len(command) > 1 and not command[1].startswith("-")
     return Path(command[1 if is_script else 0]).name
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """The exit code of a command, as a shell would tell it; signals that would end this process are the command's."""
+    """Return the exit code of a command as a shell would; signals that would end this process go to the command."""
     try:
         process = subprocess.Popen(command, env=environment)
     except OSError as fault:
         raise InputError(f"{command[0]} cannot be run: {fault.strerror}") from None
-    # The keyboard interrupts both, a supervisor terminates this process only.
+    # Ctrl-C reaches both processes, but a supervisor terminates only this one.
     actions = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda *_: process.terminate()}
     before = {number: signal.signal(number, action) for number, action in actions.items()}
     try:
@@ -119,33 +119,33 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     return 128 - code if code < 0 else code
 
 
-def _count(found: Recorded, before: int) -> None:
-    """Count what was added to the file: forked children write there too and leave no word."""
+def _add_counts(result: CommandResult, before: int) -> None:
+    """Count the records that were added to the file: forked children write there too and leave no note."""
     try:
-        with found.path.open("rb") as file:
-            # A file that is smaller now was begun anew.
-            file.seek(before if found.path.stat().st_size >= before else 0)
+        with result.path.open("rb") as file:
+            # A file that is smaller now was started again.
+            file.seek(before if result.path.stat().st_size >= before else 0)
             for line in file:
-                found.written_count += 1
-                found.failed_count += b'"outcome":"completed"' not in line
+                result.written_count += 1
+                result.failed_count += b'"outcome":"completed"' not in line
     except FileNotFoundError:
         pass
 
 
-def _gather(found: Recorded, lines: Sequence[str]) -> None:
-    """Put together what the processes told of themselves."""
+def _add_notes(result: CommandResult, lines: Sequence[str]) -> None:
+    """Add what the processes reported of themselves."""
     started, left = set(), set()
     for line in lines:
         fact = json.loads(line)
         if "fault" in fact:
-            found.faults.append(fact["fault"] + (f", not {fact['python']}" if "python" in fact else ""))
+            result.faults.append(fact["fault"] + (f", not {fact['python']}" if "python" in fact else ""))
         elif "python" in fact:
-            found.pythons.add(fact["python"])
+            result.pythons.add(fact["python"])
             started.add(fact["pid"])
         elif "watched" in fact:
-            found.watched.add(fact["watched"])
+            result.watched.add(fact["watched"])
         else:
             left.add(fact["pid"])
-            found.lost_count += fact["lost"]
-            found.others |= set(fact["others"])
-    found.unfinished_count = len(started - left)
+            result.lost_count += fact["lost"]
+            result.others |= set(fact["others"])
+    result.unfinished_count = len(started - left)

@@ -1,7 +1,7 @@
 """The shapes in which programs record a call: ``mappings/*.toml``.
 
-A mapping says how a JSON object is told and where the fields of a call stand in it. It carries its proof: every file
-has samples and what they must give (see ``calls.check``).
+A mapping says how to recognise a JSON object of its shape and where to find the fields of a call in it. It carries its
+proof: every file has samples and the fields they must give (see ``decoding.check``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from erranalytics import datafiles
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line of the shape and the fields it must give."""
+    """A line in the shape, and the fields it must give."""
 
     line: str
     expect: dict[str, Any]
@@ -24,7 +24,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Where the object tells the version of its shape, and the versions that are known."""
+    """Where an object names the version of its shape, and the versions we know."""
 
     path: str
     known: tuple[str, ...]
@@ -32,9 +32,9 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """One shape: ``needs`` are texts that all stand in its line; ``fields`` are JSON paths, the first that gives one.
+    """One shape: its lines contain all texts of ``needs``; of the JSON paths of a field, the first with a value counts.
 
-    A shape with a ``version`` is a form of our own: what does not fit it is a reject and no call.
+    A shape with a ``version`` is our own: an object that does not fit it becomes a reject.
     """
 
     name: str
@@ -53,21 +53,21 @@ def load() -> tuple[Mapping, ...]:
     Raises:
         FormatError: with every fault of every file.
     """
-    return _made(datafiles.prepared("mappings", datafiles.mapping_files(), _tested))
+    return _mappings(datafiles.prepared("mappings", datafiles.mapping_files(), _checked_values))
 
 
 def read() -> tuple[Mapping, ...]:
-    """``load``, from the files themselves: what they hold is tested again."""
-    return _made(_tested())
+    """The mappings read from their files, each of which is checked again."""
+    return _mappings(_checked_values())
 
 
-def _tested() -> list[dict[str, Any]]:
+def _checked_values() -> list[dict[str, Any]]:
     from erranalytics.parsing import format_files
 
     return datafiles.mappings(format_files.Mapping.model_validate)
 
 
-def _made(values: Sequence[dict[str, Any]]) -> tuple[Mapping, ...]:
+def _mappings(values: Sequence[dict[str, Any]]) -> tuple[Mapping, ...]:
     return tuple(
         Mapping(
             name=data["name"],
@@ -76,7 +76,7 @@ def _made(values: Sequence[dict[str, Any]]) -> tuple[Mapping, ...]:
             version=Version(data["version"]["path"], tuple(data["version"]["known"])) if "version" in data else None,
             references=tuple(data["references"]),
             fields={name: (at,) if isinstance(at, str) else tuple(at) for name, at in data["fields"].items()},
-            sample=tuple(Sample(**one) for one in data["sample"]),
+            sample=tuple(Sample(**sample) for sample in data["sample"]),
         )
         for data in values
     )

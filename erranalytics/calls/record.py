@@ -77,15 +77,15 @@ class CallRecord(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _keep_unknown_fields(cls, data: Any) -> Any:
-        """Keep fields of later versions and of other writers; they are never a reason to refuse a record."""
+        """Keep the fields of later versions and of other writers: they are no reason to refuse a record."""
         if not isinstance(data, dict):
             return data
         known = {"schema", *cls.model_fields}
         unknown = {name: value for name, value in data.items() if name not in known}
         if not unknown:
             return data
-        kept = {name: value for name, value in data.items() if name in known}
-        return {**kept, "attrs": {**unknown, **(data.get("attrs") or {})}}
+        fields = {name: value for name, value in data.items() if name in known}
+        return {**fields, "attrs": {**unknown, **(data.get("attrs") or {})}}
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:

@@ -44,7 +44,7 @@ class Appender:
 
     def append(self, parts: Sequence[tuple[Begin, Totals, Batch]]) -> None:
         """Judge the batches together and append them in their order; the totals of their loads grow."""
-        told = extraction.tell(
+        told = extraction.extract(
             verdicts.judge(
                 pl.concat([_owned(batch.events, begin, self._options) for begin, _, batch in parts]),
                 rules=self._options.rules,

@@ -77,7 +77,7 @@ class ParsedText:
         first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
         batches = tuple(pipeline.parsed(source, state=first, start=0, formats=formats, is_small=True))
         events = pl.concat([batch.events for batch in batches])
-        judged = extraction.tell(judge(events, rules=rules), rules=rules, formats=formats).events
+        judged = extraction.extract(judge(events, rules=rules), rules=rules, formats=formats).events
         return cls(source, first, batches, judged, rules, formats)
 
     @property

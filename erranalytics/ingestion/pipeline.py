@@ -121,7 +121,7 @@ def run(
 ) -> Iterator[Batch]:
     """The batches of a source from byte ``start``, in order."""
     for batch in parsed(source, state=state, start=start, formats=formats, block_bytes=block_bytes, seen=seen):
-        told = extraction.tell(judge(batch.events, rules=rules, memo=memo), rules=rules, formats=formats)
+        told = extraction.extract(judge(batch.events, rules=rules, memo=memo), rules=rules, formats=formats)
         yield replace(batch, events=told.events, calls=told.calls, rejects=pl.concat([batch.rejects, told.rejects]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from erranalytics.calls.decoding import status_told
+from erranalytics.calls.status import status_in_text
 from erranalytics.classification import facts
 from erranalytics.classification.remedies import remedies
 from erranalytics.classification.rulebook import Rulebook
@@ -136,7 +136,7 @@ def error_rows(
     form, named = pl.col("format"), pl.col("named")
     is_client, is_access = form.is_in(formats.of_clients), form.is_in(formats.names("access"))
     # What an application wrote in words tells its status there, if at all.
-    told = status_told(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
+    told = status_in_text(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
     return table.select(
         *_ERROR_COLUMNS,

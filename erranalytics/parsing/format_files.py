@@ -63,7 +63,7 @@ class _Version(_Table):
 
 
 class Mapping(_Table):
-    """A file of ``mappings/``; what its keys mean is told by ``mappings.Mapping``."""
+    """A file of ``mappings/``; ``calls.mapping.Mapping`` explains its keys."""
 
     name: str
     title: str

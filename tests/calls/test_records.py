@@ -12,7 +12,7 @@ import pytest
 
 import erranalytics as ea
 from erranalytics import schema
-from erranalytics.calls import decoding
+from erranalytics.calls import decoding, outcomes
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import classify
 from erranalytics.ingestion.rulebook_rows import causes_frame
@@ -46,7 +46,7 @@ def decided(**fields: Any) -> str:
     found = classify(texts, book=BOOK)
     causes = causes_frame(BOOK).select("code", "cause", "category")
     known = decoding.read(texts).hstack(found.select("code")).join(causes, on="code", how="left", maintain_order="left")
-    return str(decoding.decide(known)["outcome"].item())
+    return str(outcomes.decide(known)["outcome"].item())
 
 
 def test_mappings_prove_themselves() -> None:
@@ -294,7 +294,7 @@ def test_outcomes_of_the_lab_are_those_of_its_truth(shared: Path) -> None:
     texts = pl.Series(lines)
     causes = causes_frame(BOOK).select("code", "cause", "category")
     known = decoding.read(texts).hstack(classify(texts, book=BOOK).select("code"))
-    found = decoding.decide(known.join(causes, on="code", how="left", maintain_order="left"))
+    found = outcomes.decide(known.join(causes, on="code", how="left", maintain_order="left"))
     pairs = Counter(
         (ENDS.get(truth[one["record_id"]]["stream_outcome"]), one["outcome"])
         for one in found.iter_rows(named=True)

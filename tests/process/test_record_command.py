@@ -127,6 +127,6 @@ def test_a_termination_reaches_the_program(tmp_path: Path) -> None:
 
 def test_a_recorder_that_fails_leaves_the_program_alone(tmp_path: Path) -> None:
     """The program runs, and the command names the fault at the end."""
-    found = recording.Recorded(0, tmp_path)
-    recording._gather(found, [json.dumps({"pid": 1, "fault": "the recorder needs Python 3.11", "python": "3.9.2"})])
-    assert list(found.lines()) == ["not watched: the recorder needs Python 3.11, not 3.9.2"]
+    result = recording.CommandResult(0, tmp_path)
+    recording._add_notes(result, [json.dumps({"pid": 1, "fault": "the recorder needs Python 3.11", "python": "3.9.2"})])
+    assert list(result.lines()) == ["not watched: the recorder needs Python 3.11, not 3.9.2"]
