@@ -1,1 +1,1 @@
-"""The DuckDB file: open it, bring its schema up to date, put frames into it, ask it."""
+"""The DuckDB file: open it, bring its schema up to date, write frames to it, query it."""

@@ -18,13 +18,13 @@ _SETTINGS = ("set timezone = 'UTC'", "set enable_progress_bar = false", "set pre
 # DuckDB compares every row with every other if it guesses that one side of an ASOF join is small. It guesses wrong for
 # the temporary tables of derivation, for which it has no statistics.
 _WRITER_SETTINGS = (*_SETTINGS, "set asof_loop_join_threshold = 0")
-# A reader sees this one file: no other file, no network, no installing, and no statement can change that.
+# A reader sees only this file: no other file, no network and no extensions, and no statement can change that.
 _READER: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-# Global, because a cursor begins with the zone of the instance, and the last statement forbids any further setting.
+# Global, because a cursor starts with the zone of the instance. The last statement forbids any further setting.
 _READER_SETTINGS = ("set global timezone = 'UTC'", *_SETTINGS[1:], "set lock_configuration = true")
 
 
@@ -35,10 +35,10 @@ def default_path() -> Path:
 
 
 def open_store(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
-    """Open for writing; make a new store, bring the schema of an older one up to date.
+    """Open a store for writing; create a new one, or bring the schema of an older one up to date.
 
     Raises:
-        StoreError: the file is not a DuckDB file, not a store of ours, or written by a newer version.
+        StoreError: the file is not a DuckDB file or not a store of erranalytics, or a newer version wrote it.
         StoreLockedError: another process still holds it after ``wait_s`` seconds.
     """
     try:
@@ -52,10 +52,10 @@ def open_store(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a store that was never made.
+    """Refuse a store that does not exist.
 
     Raises:
-        StoreError: with how to make one.
+        StoreError: with how to create one.
     """
     if not path.exists():
         raise StoreError(
@@ -66,7 +66,7 @@ def check_exists(path: Path) -> None:
 
 
 def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnection:
-    """Open for reading this one file: nothing else can be read, written, attached or installed through it.
+    """Open a store for reading: nothing else can be read, written, attached or installed through the connection.
 
     Raises:
         StoreError: the store does not exist, the file is not a store, or its tables are older than this version.
@@ -83,7 +83,7 @@ def open_read_only(path: Path, *, wait_s: float = 0.0) -> duckdb.DuckDBPyConnect
 
 
 def open_in_memory() -> duckdb.DuckDBPyConnection:
-    """An empty store in memory, gone when it is closed."""
+    """Create an empty store in memory, which is gone when its connection is closed."""
     connection = duckdb.connect(":memory:")
     _configure(connection, _WRITER_SETTINGS)
     migrate(connection, Path(":memory:"))
@@ -116,7 +116,7 @@ def _configure(connection: duckdb.DuckDBPyConnection, statements: Sequence[str])
 
 
 def _is_set(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether another reader of this process has configured and locked the instance that both share."""
+    """Whether another reader in this process has already configured and locked the instance that both share."""
     ((is_locked,),) = connection.execute("select current_setting('lock_configuration')").fetchall()
     return bool(is_locked)
 
@@ -130,8 +130,8 @@ def _opening_error(path: Path, text: str, *, is_locked: bool) -> StoreError:
             hint="Try again when it is done, or give --wait SECONDS.",
         )
     if "different configuration" in text:
-        hint = "Close the other connection first; readers made with erranalytics.connect get along."
-        return StoreError("is open in this program already, in another way", location=str(path), hint=hint)
+        hint = "Close the other connection first; any number of erranalytics.connect can be open together."
+        return StoreError("is already open in this program with other settings", location=str(path), hint=hint)
     if path.is_dir():
         return StoreError("is a folder, not a store", location=str(path), hint="Name a file with --db.")
     first = text.splitlines()[0]

@@ -1,4 +1,4 @@
-"""polars frames into DuckDB and rows out of it, by the Arrow stream interface; pyarrow is not needed."""
+"""Move polars frames into DuckDB and rows out of it through the Arrow stream interface, without pyarrow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All or nothing."""
+    """Run a block as one transaction: an exception undoes all of it."""
     connection.begin()
     try:
         yield
@@ -25,9 +25,9 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 class _Stream:
-    """A polars frame that shows only the Arrow stream interface.
+    """A polars frame reduced to its Arrow stream interface.
 
-    DuckDB looks for the class of polars first and would then ask for pyarrow.
+    DuckDB would recognise the polars class first, and then ask for pyarrow.
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
@@ -43,9 +43,9 @@ class _Stream:
 
 
 def append(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame, *, sql: str | None = None) -> int:
-    """Append a frame to a table by column name; columns the frame lacks become NULL. Return the row count.
+    """Append a frame to a table by column name, and return its row count; columns it lacks become NULL.
 
-    ``sql`` replaces the insert: a statement that writes the rows of the frame and reads it once, as ``incoming``.
+    ``sql`` replaces the insert with a statement that reads the frame once, as ``incoming``, and writes its rows.
     """
     if frame.height:
         stream = _Stream(frame)
@@ -92,7 +92,7 @@ def rows(
 
 
 def digests(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str]]:
-    """Row count and digest of every table, whatever the order: stores with the same digests hold the same rows."""
+    """Row count and digest of every table, in any row order: stores with equal digests hold the same rows."""
     result = {}
     for (table,) in connection.execute(
         "select table_name from duckdb_tables() where not internal and not temporary order by 1"

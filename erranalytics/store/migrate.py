@@ -1,7 +1,7 @@
-"""The schema of a store: made for a new one, brought up to date for an older one.
+"""The schema of a store: create that of a new one, bring that of an older one up to date.
 
-It has two halves: tables, which numbered migrations change and ``schema.sql`` has whole for a new store, and the views
-and macros of ``views/``, which are replaced as a whole when they changed.
+It has two halves. Numbered migrations change the tables; ``schema.sql`` creates those of a new store at once. The views
+and macros of ``views/`` are replaced together whenever one of them has changed.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def migrations() -> tuple[tuple[int, str], ...]:
 
 @cache
 def tables() -> str:
-    """The SQL that makes the tables of a new store: what all migrations together make of them."""
+    """The SQL that creates the tables of a new store, with the same result as all migrations."""
     return (_FOLDER / "schema.sql").read_text(encoding="utf-8")
 
 
 @cache
 def views() -> str:
-    """The SQL that makes all views and macros or replaces them; the files are numbered, as some use others."""
+    """The SQL that creates or replaces all views and macros; the files are numbered because some use others."""
     return "\n".join(sql for _, sql in _sql_files("views"))
 
 
 @cache
 def views_digest() -> str:
-    """Digest of the views and macros; a store holds that of its own as ``views`` in ``meta``."""
+    """Digest of the views and macros; a store keeps the digest of its own as ``views`` in ``meta``."""
     return _digest(views())
 
 
@@ -54,7 +54,7 @@ def _digest(text: str) -> str:
 
 
 def schema_digest() -> str:
-    """Digest of all that a new store is made of."""
+    """Digest of everything that a new store is created from."""
     return _digest(f"{migrations()[-1][0]}\n{tables()}\n{views()}")
 
 
@@ -83,16 +83,16 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 
 
 def _meta(connection: duckdb.DuckDBPyConnection, key: str) -> str | None:
-    # Everything is fetched: a result left half read would block the next query of the caller.
+    # A result that is only partly fetched would block the next query of the caller.
     result = connection.execute("select value from meta where key = ?", [key]).fetchall()
     return str(result[0][0]) if result else None
 
 
 def prepare_to_read(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Refuse a store with older tables; give a reader the views of this version where the store has others.
+    """Refuse a store with older tables, and give the connection the views of this version.
 
-    A store that another version wrote keeps its views until the next ingest. Until then those of the reader hide them
-    from its connection (0.15 s).
+    A store that another version wrote keeps its own views until the next ingest. Until then temporary views hide them
+    from a reader, which takes 0.15 s.
 
     Raises:
         StoreError: with how to bring the store up to date.
@@ -108,11 +108,11 @@ def prepare_to_read(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def hide_older_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the views of this version as temporary ones where the store has others; a cursor needs its own."""
+    """Create the views of this version as temporary ones if the store has others; each cursor needs its own."""
     try:
         digest = _meta(connection, "views")
     except duckdb.CatalogException:
-        return  # not a store, and nothing here needs it to be one
+        return  # not a store, so it has no views to hide
     if digest != views_digest():
         for statement in duckdb.extract_statements(views()):
             sql, count = _CREATE.subn(r"create or replace temp \1", statement.query, count=1)
@@ -124,7 +124,7 @@ _CREATE = re.compile(r"(?im)^create or replace (view|macro)\b")
 
 
 def baseline() -> Path | None:
-    """An empty store, made once for the installed DuckDB and copied for each new store; None if it cannot be kept."""
+    """An empty store, created once for each version of DuckDB and copied for new stores; None if it cannot be kept."""
     return datafiles.cached_file(f"schema-{duckdb.__version__}", schema_digest(), "duckdb", _make_baseline)
 
 
@@ -134,7 +134,7 @@ def _make_baseline(path: Path) -> None:
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the schema of a new store, or bring that of an older one up to date."""
+    """Create the schema of a new store, or bring that of an older one up to date."""
     version = schema_version(connection, path)
     if version == 0:
         template = baseline()
@@ -148,7 +148,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, template: Path) -> bool:
-    """Copy the schema of the template into a new store, which is faster than making it; False when that failed."""
+    """Copy the schema of the template into a new store, which is faster than creating it; return whether it worked."""
     name = connection.execute("select current_database()").fetchall()[0][0].replace('"', '""')
     source = str(template).replace("'", "''")
     try:
@@ -166,7 +166,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, template: Path) -> bool:
 
 
 def _create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the whole schema in an empty database."""
+    """Create the whole schema in an empty database."""
     with transaction(connection):
         connection.execute(tables())
         connection.execute("insert into meta values ('schema_version', ?)", [str(migrations()[-1][0])])
@@ -174,7 +174,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _replay(connection: duckdb.DuckDBPyConnection, *, after: int) -> None:
-    """Run the migrations after a version, each in a transaction of its own."""
+    """Run the migrations after a version, each in its own transaction."""
     for number, sql in migrations():
         if number > after:
             with transaction(connection):
@@ -183,6 +183,6 @@ def _replay(connection: duckdb.DuckDBPyConnection, *, after: int) -> None:
 
 
 def _replace_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make all views and macros, over those of another version."""
+    """Create all views and macros, and replace those of another version."""
     connection.execute(views())
     connection.execute("insert or replace into meta values ('views', ?)", [views_digest()])

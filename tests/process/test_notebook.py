@@ -133,7 +133,7 @@ def test_a_store_that_is_open_for_reading_is_not_called_broken(tmp_path: Path) -
     connection = ea.connect(db)
     with pytest.raises(StoreError) as caught:
         ea.ingest([log], db=db, wait_s=0)
-    assert caught.value.message == "is open in this program already, in another way"
+    assert caught.value.message == "is already open in this program with other settings"
     assert (caught.value.hint or "").startswith("Close the other connection first")
     connection.close()
     assert ea.ingest([log], db=db).faults == ()

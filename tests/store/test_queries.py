@@ -48,33 +48,37 @@ def connection(db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.mark.parametrize(
     ("sql", "message", "hint"),
     [
-        ("select * from read_csv('/etc/passwd')", "/etc/passwd is out of reach: a query reads the store only", None),
+        ("select * from read_csv('/etc/passwd')", "/etc/passwd is out of reach: a query only reads the store", None),
         ("select * from read_text('/etc/passwd')", "/etc/passwd is out of reach", None),
         ("select * from glob('/etc/*')", "/etc/* is out of reach", None),
         (
             "select * from '/etc/passwd'",
             "the query failed: Catalog Error: Table",
-            "a query reads the store only, no file",
+            "a query reads the store only, no files",
         ),
-        ("copy (select 1) to 'x.csv'", "COPY is not answered here", "A query reads the store only. To write"),
-        ("-- a note\ncopy incidents to 'x.csv'", "COPY is not answered here", "A query reads the store only. To write"),
-        ("export database 'x'", "EXPORT is not answered here", "A query reads the store only. To write"),
-        ("attach 'x.db'", "ATTACH is not answered here", "A query reads this one store"),
-        ("detach s", "DETACH is not answered here", "A query reads this one store"),
-        ("install httpfs", "INSTALL is not answered here", "Nothing is installed"),
-        ("load httpfs", "LOAD is not answered here", "Nothing is installed"),
-        ("set timezone = 'Europe/Berlin'", "SET is not answered here", "Settings are fixed"),
-        ("reset timezone", "RESET is not answered here", "Settings are fixed"),
-        ("pragma version", "PRAGMA is not answered here", "What the store holds"),
-        ("/* a note */ pragma database_list", "PRAGMA is not answered here", "What the store holds"),
-        ("call pragma_version()", "CALL is not answered here", "What the store holds"),
-        ("delete from events", "DELETE is not answered here", "The store is only read here"),
-        ("insert into meta values ('a', 'b')", "INSERT is not answered here", "The store is only read here"),
-        ("create temp table x as select 1", "CREATE is not answered here", "The store is only read here"),
-        ("drop table events", "DROP is not answered here", "The store is only read here"),
-        ("begin", "BEGIN is not answered here", "The store is only read here"),
-        ("prepare x as select 1", "PREPARE is not answered here", "The store is only read here"),
-        ("select 1; delete from events", "one query at a time, this holds 2", "Give each"),
+        ("copy (select 1) to 'x.csv'", "COPY is not allowed in a query", "A query only reads the store. To write"),
+        (
+            "-- a note\ncopy incidents to 'x.csv'",
+            "COPY is not allowed in a query",
+            "A query only reads the store. To write",
+        ),
+        ("export database 'x'", "EXPORT is not allowed in a query", "A query only reads the store. To write"),
+        ("attach 'x.db'", "ATTACH is not allowed in a query", "A query reads this store only"),
+        ("detach s", "DETACH is not allowed in a query", "A query reads this store only"),
+        ("install httpfs", "INSTALL is not allowed in a query", "Extensions cannot be installed"),
+        ("load httpfs", "LOAD is not allowed in a query", "Extensions cannot be installed"),
+        ("set timezone = 'Europe/Berlin'", "SET is not allowed in a query", "Settings are fixed"),
+        ("reset timezone", "RESET is not allowed in a query", "Settings are fixed"),
+        ("pragma version", "PRAGMA is not allowed in a query", "To see what the store holds"),
+        ("/* a note */ pragma database_list", "PRAGMA is not allowed in a query", "To see what the store holds"),
+        ("call pragma_version()", "CALL is not allowed in a query", "To see what the store holds"),
+        ("delete from events", "DELETE is not allowed in a query", "Queries cannot change the store"),
+        ("insert into meta values ('a', 'b')", "INSERT is not allowed in a query", "Queries cannot change the store"),
+        ("create temp table x as select 1", "CREATE is not allowed in a query", "Queries cannot change the store"),
+        ("drop table events", "DROP is not allowed in a query", "Queries cannot change the store"),
+        ("begin", "BEGIN is not allowed in a query", "Queries cannot change the store"),
+        ("prepare x as select 1", "PREPARE is not allowed in a query", "Queries cannot change the store"),
+        ("select 1; delete from events", "one query at a time, but there are 2", "Run each one"),
         ("pivot causes on category using count(*)", "a pivot must name its values here", "pivot … on"),
         ("", "there is no query", "For example: erranalytics sql"),
         (" -- nothing\n;", "there is no query", "For example: erranalytics sql"),
@@ -153,7 +157,7 @@ def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
     """A program that has the store open for itself is told so, not that the file is damaged."""
     open_store(tmp_path / "s.duckdb").close()
     other = duckdb.connect(str(tmp_path / "s.duckdb"))
-    with pytest.raises(StoreError, match="is open in this program already") as caught:
+    with pytest.raises(StoreError, match="is already open in this program") as caught:
         ea.connect(tmp_path / "s.duckdb")
     other.close()
     assert "Close the other connection" in (caught.value.hint or "")
@@ -168,7 +172,7 @@ def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
         ("select cod from errors", "did you mean: code"),
         ("select e.incidnt_id from errors as e", "did you mean: incident_id"),
         ("select zzzz from rejects", "columns of rejects: load_id, source_id, "),
-        ('select * from errors where code = "MEM001"', "a text stands in single quotes: 'MEM001'"),
+        ('select * from errors where code = "MEM001"', "a text needs single quotes: 'MEM001'"),
         ("select floo(1)", "did you mean: floor"),
         ("selec 1", "LINE 1: selec 1\n        ^"),
     ],

@@ -23,19 +23,19 @@ create or replace macro size_bytes(size_text) as
         end as bigint
     );
 
--- Go's durations, as OLLAMA_KEEP_ALIVE has them: 5m0s, 24h, bare seconds; below zero means for ever
+-- A duration of Go as seconds, as in OLLAMA_KEEP_ALIVE: 5m0s, 24h, plain seconds; a negative one means for ever
 -- (envconfig/config.go@v0.24.0).
-create or replace macro go_seconds(told) as
+create or replace macro go_seconds(duration) as
     case
-        when told is null then null
-        when told like '-%' then 1e12
-        when regexp_full_match(told, '[\d.]+') then cast(told as double)
-        else coalesce(try_cast(nullif(regexp_extract(told, '([\d.]+)h', 1), '') as double), 0) * 3600 + coalesce(
-            try_cast(nullif(regexp_extract(told, '([\d.]+)m(?:[^s]|$)', 1), '') as double),
+        when duration is null then null
+        when duration like '-%' then 1e12
+        when regexp_full_match(duration, '[\d.]+') then cast(duration as double)
+        else coalesce(try_cast(nullif(regexp_extract(duration, '([\d.]+)h', 1), '') as double), 0) * 3600 + coalesce(
+            try_cast(nullif(regexp_extract(duration, '([\d.]+)m(?:[^s]|$)', 1), '') as double),
             0
-        ) * 60 + coalesce(try_cast(nullif(regexp_extract(told, '([\d.]+)s', 1), '') as double), 0)
+        ) * 60 + coalesce(try_cast(nullif(regexp_extract(duration, '([\d.]+)s', 1), '') as double), 0)
     end;
 
--- A message that fits a table: at most 200 characters.
+-- A message cut to at most 200 characters, so that it fits a table.
 create or replace macro shortened(message) as
     case when char_length(message) > 200 then substring(message from 1 for 199) || '…' else message end;

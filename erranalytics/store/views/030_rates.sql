@@ -1,4 +1,4 @@
--- Ends of the 95 % Wilson interval of bad of n; NULL without any.
+-- Bounds of the 95 % Wilson interval for bad out of n; NULL where n is 0.
 create or replace macro wilson_low(bad, n) as
     case
         when n > 0
@@ -33,7 +33,7 @@ create or replace macro wilson_high(bad, n) as
             )
     end;
 
--- Severities in order, so that the worst of several is a maximum.
+-- Severities as numbers, so that the worst of several is the maximum.
 create or replace macro severity_rank(severity) as
     case severity when 'critical' then 4 when 'error' then 3 when 'warning' then 2 else 1 end;
 create or replace macro severity_name(rank) as

@@ -1,4 +1,4 @@
--- What an access line alone proves; a 200 proves nothing for a route that streams or reports progress.
+-- The outcome that an access line alone proves; a 200 proves nothing for a route that streams or reports progress.
 create or replace macro outcome_of(status, endpoint) as
     case
         when status = 499 then 'cancelled_by_client'

@@ -1,4 +1,4 @@
--- One row per stream, seen by the server, by a client or by both: what either proves of its end.
+-- One row per stream, seen by the server, by a client or by both, with the end that either of them proves.
 create or replace view streams as
 select
     r.request_id, r.ts_start, r.ts_end, r.duration_us, r.status, r.method, r.path, r.endpoint,
@@ -50,10 +50,10 @@ where c.stream
   and c.request_id is null
   and c.endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings');
 comment on view streams is
-    'One row per stream: requests of routes that can stream and calls that did, joined where they are the same; a '
-    'request whose client says that it did not stream is none';
+    'One row per stream: requests of routes that can stream and calls that did, joined where they are the same; '
+    'without requests whose client recorded that they did not stream';
 comment on column streams.stream_outcome is
-    'completed, failed_before_first_byte, failed_mid_stream, truncated, cancelled_by_client or not_observable; what '
-    'a client recorded decides';
-comment on column streams.is_suspected is 'A 200 over the death of a runner that no client recorded';
+    'completed, failed_before_first_byte, failed_mid_stream, truncated, cancelled_by_client or not_observable; the '
+    'record of a client takes precedence';
+comment on column streams.is_suspected is 'Logged as 200 while its runner died, and no client recorded how it ended';
 comment on column streams.seen_by is 'server, client or both';

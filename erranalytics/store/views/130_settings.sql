@@ -1,8 +1,8 @@
--- Of origins only those are shown that were added; a folder of models is that of a user or of the service.
+-- Of OLLAMA_ORIGINS only the added origins are shown. The default folder of models is that of a user or the service.
 create or replace view settings as
 with printed_settings as (
     select
-        s.session_id, u.entry.key as name, u.entry.value as told,
+        s.session_id, u.entry.key as name, u.entry.value as printed,
         list_transform(
             regexp_extract_all(s.version, '\d+')[1:3],
             lambda part: cast(part as integer)
@@ -17,12 +17,12 @@ setting_values as (
             when name = 'OLLAMA_ORIGINS'
                 then trim(
                     regexp_replace(
-                        regexp_replace(told, '^\[', ''),
+                        regexp_replace(printed, '^\[', ''),
                         '(?:^| )https?://localhost(?: .*)?$',
                         ''
                     )
                 )
-            else told
+            else printed
         end as value
     from printed_settings
 )
@@ -51,6 +51,6 @@ left join setting_defaults as d
         )
 group by r.session_id, r.name, r.value;
 comment on view settings is 'One row per setting that a run of the server printed at its start';
-comment on column settings.value is 'Value as it was printed; of OLLAMA_ORIGINS only what was added';
+comment on column settings.value is 'Value as the server printed it; of OLLAMA_ORIGINS only the added origins';
 comment on column settings.is_default is
-    'The value the version has when nobody sets it; of a build without a version, one that some version has';
+    'Whether it is the default of this version; for a build without a version, of any version';

@@ -1,5 +1,5 @@
 create or replace view measures as
--- a call and the line nearest to the model that is the same request
+-- each call, with the access line of the same request that is nearest to the model
 with client_calls as (
     select
         c.*,
@@ -65,13 +65,13 @@ select
     end as fate
 from timings;
 comment on view measures is
-    'One row per request and place where it was timed: access line of Ollama, of a gateway, record of a client; '
-    'without polls';
-comment on column measures.surface is 'ollama, gateway or client: whose clock';
-comment on column measures.duration_us is 'How long it took there, microseconds; NULL where it was not told';
-comment on column measures.outcome is 'What a client proved, else what the line tells';
+    'One row per request and place where it was timed: an access line of Ollama or of a gateway, or the record of a '
+    'client; without polls';
+comment on column measures.surface is 'Whose clock it is: ollama, gateway or client';
+comment on column measures.duration_us is 'How long it took there, microseconds; NULL where it was not logged';
+comment on column measures.outcome is 'The outcome a client recorded, else that of the access line';
 comment on column measures.fate is
-    'answered (completed, or a 200 that nothing speaks against), suspected (a 200 over the death of a runner), '
+    'answered (completed, or a 200 without evidence against it), suspected (a 200 while its runner died), '
     'failed, cancelled';
 comment on column measures.is_nearest is
-    'The place nearest to the model that saw it: of all rows with this each request has one';
+    'Whether no other place that saw the request is nearer to the model; true for one row of each request';

@@ -15,4 +15,4 @@ comment on view waits is
 comment on column waits.load_us is 'How long the load took, microseconds';
 comment on column waits.load_model is 'Model that was loaded, else the title of its file, else its digest';
 comment on column waits.is_own is
-    'The model of the request; false when it was another one, NULL when one of the two is not known by that name';
+    'Whether it is the model of the request; NULL when the name of one of them is not known';

@@ -1,5 +1,5 @@
 create or replace view device_readings as
--- from v0.12.4 on the start of the server tells both names of a device
+-- since v0.12.4 the server prints both names of a device when it starts
 with name_pairs as (
     select g.session_id, g.device_id, nullif(e.attrs ->> '$.name', '') as device
     from gpu_memory as g
@@ -13,7 +13,7 @@ unique_names as (
     group by session_id, device_id
     having count(distinct device) = 1
 ),
--- Before that a runner and the scheduler mean the same one where each knows one device of that name.
+-- In older versions, a runner and the scheduler mean the same device if each knows only one of that name.
 lone_devices as (
     select
         session_id, name,
@@ -42,8 +42,8 @@ inner join (select source_id, min(uri) over (partition by stream_id) as uri from
 left join server_sessions as s on s.session_id = g.session_id
 left join unique_names as n on n.session_id = g.session_id and n.device_id = g.device_id
 left join lone_devices as l on l.session_id = g.session_id and l.device_id = g.device_id;
-comment on view device_readings is 'gpu_memory with one name for each device, whoever told of it';
-comment on column device_readings.place is 'Host, else the log that tells it';
+comment on view device_readings is 'gpu_memory with one name for each device, whichever component reported it';
+comment on column device_readings.place is 'Host, else the log it was read from';
 comment on column device_readings.device is
     'The device as a runner names it (CUDA0), else as the scheduler does, GPU- and the first eight digits; cpu is '
     'the memory of the host';

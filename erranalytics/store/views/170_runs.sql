@@ -12,6 +12,6 @@ from (
       or s.session_id in (select session_id from errors where surface = 'server')
 ) as servers;
 comment on view runs is
-    'server_sessions of servers only, without stretches of log in which only clients or gateways speak';
-comment on column runs.stream_id is 'Log it was read from, over all its pieces';
+    'server_sessions of servers only, without parts of a log written only by clients or gateways';
+comment on column runs.stream_id is 'Log it was read from, the same for all pieces of that log';
 comment on column runs.next_ts is 'Start of the run after it in the same log';

@@ -33,7 +33,7 @@ deaths as (
     group by incident_id
     having bool_or(is_os or is_server or is_start or is_runner)
 ),
--- the end of a run is explained by one incident: a loop, else the last kill, else what the service manager saw
+-- one incident explains the end of a run: a restart loop, else the last kill, else what the service manager reported
 run_ends as (
     select t.incident_id, t.session_id, bool_or(t.is_os) as is_os
     from incident_errors as t
@@ -62,7 +62,7 @@ server_deaths as (
     inner join runs as r on r.session_id = e.session_id
     group by e.incident_id
 ),
--- What was loaded when a runner died, and when it was there again.
+-- The model that was loaded when a runner died, and when it was loaded again.
 runner_models as (
     select d.incident_id, l.model, l.title, l.blob
     from (
@@ -125,7 +125,8 @@ left join runner_models as o on o.incident_id = d.incident_id
 left join reloads as a on a.incident_id = d.incident_id
 left join suspected_streams as u on u.event_id = i.root_event_id
 left join runs as r on r.session_id = i.session_id
--- A runner that says why it cannot load a file has not crashed; a second start on a port in use leaves the first alone.
+-- A runner that reports why it cannot load a file has not crashed. A second server that finds its port in use does not
+-- affect the first.
 where i.recovered_event_id is null
   and (
       (d.is_runner and c.category in ('runner', 'gpu', 'memory', 'unknown'))
@@ -149,14 +150,13 @@ from runs as r
 where r.end_reason in ('oom_killed', 'crashed', 'restarted', 'stopped')
   and r.session_id not in (select session_id from run_ends);
 comment on view crashes is
-    'One row per death of a runner and per end of a run of the server; a server that is started again and again is '
-    'one row';
-comment on column crashes.ts is 'When it was first told; a run that ends without a word, its last record; UTC';
+    'One row per death of a runner and per end of a run of the server; a server in a restart loop has one row';
+comment on column crashes.ts is 'When it was first logged, UTC; for a run that ends without a message, its last record';
 comment on column crashes.kind is
-    'runner died, runner killed by the OS, server crashed, server killed by the OS, server restarted (nothing says '
-    'why), server stopped (it was told to), restart loop';
+    'runner died, runner killed by the OS, server crashed, server killed by the OS, server restarted (without '
+    'a logged reason), server stopped (on request), restart loop';
 comment on column crashes.model is 'Model the runner had, where it is known';
-comment on column crashes.suspected_count is 'Streams logged as 200 that its death may have broken';
+comment on column crashes.suspected_count is 'Streams logged as 200 that it may have broken';
 comment on column crashes.back_ts is
     'When the same model was loaded again, or the server was started again; NULL when the log does not show it';
 comment on column crashes.last_ts is 'Its last record, UTC';

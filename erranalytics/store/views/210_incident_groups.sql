@@ -50,7 +50,7 @@ comment on view incident_groups is
 comment on column incident_groups.models is 'All models its records name, sorted';
 comment on column incident_groups.model is
     'Model its root names, else the first its records or requests name, else, of a failed load, the name or digest '
-    'of its file; NULL when the log does not tell';
+    'of its file; NULL when the log does not name it';
 comment on column incident_groups.endpoint is
     'Route its root names, else that of the first request it hit; NULL when it hit none';
 comment on column incident_groups.client is 'Client of the first call it hit; NULL when no client recorded it';

@@ -26,11 +26,11 @@ select
 from calls
 where is_inference and request_id is null;
 comment on view asked is
-    'One row per inference request: access lines of Ollama, and calls that have none; what server and client saw '
-    'counts once';
+    'One row per inference request: access lines of Ollama, and calls without one; a request that both server and '
+    'client recorded is one row';
 comment on column asked.model is 'Model, as the server or the client names it';
 comment on column asked.version is 'Version of Ollama that answered; NULL when its start is not in the log';
 comment on column asked.outcome is
-    'What the access line or the client proves: completed, failed, failed_before_first_byte, failed_mid_stream, '
-    'truncated, cancelled_by_client, not_observable';
+    'The outcome that the access line or the client proves: completed, failed, failed_before_first_byte, '
+    'failed_mid_stream, truncated, cancelled_by_client, not_observable';
 comment on column asked.seen_by is 'server, client or both';

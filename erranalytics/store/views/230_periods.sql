@@ -10,9 +10,8 @@ where coalesce(host = of_host, of_host is null)
   and coalesce(last_ts >= from_ts, from_ts is null)
   and coalesce(first_ts < to_ts, to_ts is null);
 
--- The steps of a chart: of_width, else as wide as the period needs. Zones differ by quarters of an hour, and telling
--- local
--- time is dear: it is done once for a quarter (grain, seconds).
+-- The steps of a chart: as wide as of_width, else as the period needs. Local time is expensive to compute, and zones
+-- differ by quarters of an hour, so it is computed once per quarter (grain, seconds).
 create or replace macro chart_clock(of_width, of_zone, from_ts, to_ts, of_host) as table
 with span as (
     select min(first_ts) as first_ts, max(last_ts) as last_ts

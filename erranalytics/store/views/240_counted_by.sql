@@ -1,6 +1,5 @@
--- Failures and requests by model, endpoint, client or version, as the reports errors-by-… tell them: kind is one of
--- these
--- words, the others are the parameters of the report; NULL means no limit.
+-- Failures and requests by model, endpoint, client or version, for the reports errors-by-…: kind is one of these
+-- words, the other arguments are the parameters of the report; NULL means no limit.
 create or replace macro counted_by(
     kind, from_ts, to_ts, of_host, of_model, of_endpoint, of_code, least_requests
 ) as table

@@ -1,6 +1,6 @@
--- What looks like a problem and no rule knows.
+-- Records that look like a problem and match no rule.
 create or replace view unknown_problems as
--- words of trouble that are no part of a name such as error.log, and what they are when nothing went wrong
+-- words of trouble outside names such as error.log, and phrases that have such a word although nothing went wrong
 with problem_templates as (
     select
         template_id,
@@ -31,8 +31,7 @@ with problem_templates as (
         '|insufficient|unauthorized|forbidden)($|[\s"''`)\]}>:;,=|!?]|\.($|\s))'
     )
 )
--- The words decide where no level is written, and with a level that an application chose; below a warning only clear
--- phrases do.
+-- The words decide where there is no level or an application chose it; below a warning, only clear phrases do.
 select e.event_id, e.template_id, e.format, e.level, e.ts, e.host, e.session_id
 from events as e
 inner join problem_templates as w on w.template_id = e.template_id
@@ -52,4 +51,4 @@ where e.level in ('WARN', 'WARNING', 'ERROR', 'FATAL')
   and e.format not in ('foreign', 'powershell-note', 'client-text', 'client-note')
   and (e.format <> 'nginx-error' or e.component is not null);
 comment on view unknown_problems is
-    'One row per record that looks like a problem by its level or its words and that no rule knows';
+    'One row per record that looks like a problem by its level or its words and matches no rule';

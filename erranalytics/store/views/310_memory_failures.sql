@@ -1,5 +1,5 @@
 create or replace view memory_failures as
--- what the records of an incident tell; a bare number is a CUDA device
+-- the facts in the records of an incident; a device that is only a number is a CUDA device
 with incident_numbers as (
     select
         incident_id,
@@ -25,8 +25,8 @@ failures as (
             d.device,
             case when c.layer = 'os' or c.cause = 'load_oom_system' or d.is_host then 'host' end
         ) as device,
-        d.needed as told_needed, d.free as told_free, d.buffer,
-        d.layers_offloaded as told_offloaded, d.layers_total as told_layers, d.num_ctx as told_ctx,
+        d.needed as stated_needed, d.free as stated_free, d.buffer,
+        d.layers_offloaded as stated_offloaded, d.layers_total as stated_layers, d.num_ctx as stated_ctx,
         d.is_cache
     from incidents as i
     inner join causes as c on c.code = i.code and c.category = 'memory'
@@ -34,7 +34,7 @@ failures as (
     left join incident_numbers as d on d.incident_id = i.incident_id
     left join server_sessions as s on s.session_id = i.session_id
 ),
--- the last load begun before the root record, or the one that an estimate announces; another model's load says nothing
+-- the last load before the root record, or the one that an estimate announces; the load of another model does not count
 broken_loads as (
     select
         f.incident_id, l.*,
@@ -56,10 +56,10 @@ broken_loads as (
                 else 0
             end
             and (l.model is null or f.models[1] is null or l.model = any(f.models))
-            and coalesce(l.layers_total = f.told_layers, true)
+            and coalesce(l.layers_total = f.stated_layers, true)
     qualify row_number() over (partition by f.incident_id order by l.load_seq desc) = 1
 ),
--- another load of the same file that tells its sizes
+-- another load of the same file whose sizes are in the log
 sibling_loads as (
     select
         blob,
@@ -92,8 +92,7 @@ allocations as (
         on b.load_seq = n.load_seq and b.source = 'runner' and b.event_id < i.root_event_id
     group by n.incident_id, b.device
 ),
--- what was free before the load allocated: its own reading of the device, else the last one where there is but one
--- device
+-- free memory before the load allocated any: its own reading of the device, else the last if there is only one device
 free_readings as (
     select f.incident_id, g.free_bytes, g.device_id
     from failures as f
@@ -112,23 +111,23 @@ numbers as (
         f.*,
         coalesce(f.models[1], n.model, n.blob) as model_name,
         n.load_seq, n.blob, n.ts_start as load_start,
-        -- A buffer is compared with what was left on its device; what the scheduler wanted with what it saw free.
+        -- A failed buffer is compared with what was left on its device, the scheduler's need with what it saw free.
         coalesce(
-            f.told_needed,
+            f.stated_needed,
             case when p.free_bytes is not null then f.buffer end,
             case when n.is_asked then n.required_bytes end,
             f.buffer
         ) as needed,
         coalesce(
-            f.told_free,
+            f.stated_free,
             case
                 when p.free_bytes is not null then greatest(p.free_bytes - coalesce(a.bytes, 0), 0)
             end,
             case when n.is_asked then n.available_bytes end
         ) as free,
-        coalesce(f.told_offloaded, n.layers_offloaded) as layers_offloaded,
-        coalesce(f.told_layers, n.layers_total, k.one.layers_total) as layers_total,
-        coalesce(f.told_ctx, n.num_ctx) as num_ctx,
+        coalesce(f.stated_offloaded, n.layers_offloaded) as layers_offloaded,
+        coalesce(f.stated_layers, n.layers_total, k.one.layers_total) as layers_total,
+        coalesce(f.stated_ctx, n.num_ctx) as num_ctx,
         n.num_parallel,
         coalesce(n.kv_cache_type, k.one.kv_cache_type, 'f16') as kv_cache_type,
         n.flash_attention,
@@ -138,7 +137,7 @@ numbers as (
             '_S'
         ) as quantization,
         n.parameters,
-        -- Where a device failed, what the load has on that device counts.
+        -- If a device failed, only the part of the load on that device counts.
         case
             when p.free_bytes is not null then a.weights
             else coalesce(n.weights_bytes, k.one.weights)
@@ -151,10 +150,10 @@ numbers as (
                 else n.kv_bytes
             end,
             case when f.is_cache then f.buffer end
-        ) as told_kv,
+        ) as stated_kv,
         n.graph_bytes,
         k.one.kv / (k.one.num_ctx * greatest(coalesce(k.one.num_parallel, 1), 1)) as kv_per_token,
-        -- What the scheduler wanted and neither weights nor graphs take is cache.
+        -- The part of the scheduler's need that is neither weights nor graphs is cache.
         case
             when f.cause in ('load_oom_system', 'load_oom_gpu')
                 and needed > k.one.weights + coalesce(k.one.graph, 0)
@@ -178,7 +177,7 @@ select
     parameters, weights_bytes, graph_bytes, buffer as buffer_bytes, kv_per_token, is_device,
     cast(
         coalesce(
-            told_kv,
+            stated_kv,
             kv_per_token * num_ctx * greatest(coalesce(num_parallel, 1), 1),
             kv_left
         ) as bigint
@@ -189,34 +188,34 @@ select
             floor(kv_left / kv_per_token / greatest(coalesce(num_parallel, 1), 1))
         ) as bigint
     ) as num_ctx,
-    told_kv is null and kv_per_token is not null as is_inferred,
+    stated_kv is null and kv_per_token is not null as is_inferred,
     coalesce(go_seconds(config['OLLAMA_KEEP_ALIVE']), 300) as keep_alive_s,
     request_count, remedy
 from numbers;
 comment on view memory_failures is
-    'One row per incident of memory: what was needed where, what was free, and what the load was made of';
+    'One row per memory incident: what was needed where, what was free, and the parts of the load';
 comment on column memory_failures.model is 'Model, else the digest of its file';
 comment on column memory_failures.device is 'Device the log names, or host';
 comment on column memory_failures.needed_bytes is
-    'What was needed: the buffer that failed where the device told what was free, else what the scheduler wanted';
+    'Needed: the buffer that failed where the free memory of its device is known, else the need of the scheduler';
 comment on column memory_failures.free_bytes is
-    'What was free: on the device less what the load had taken already, or as the scheduler saw it';
+    'Free: on the device, less what the load had already taken, or as the scheduler saw it';
 comment on column memory_failures.missing_bytes is
-    'needed_bytes less free_bytes where that is positive; NULL when the log does not tell';
+    'needed_bytes less free_bytes where that is positive; NULL when it is not known';
 comment on column memory_failures.weights_bytes is 'Weights of the load, else of another load of the same file';
 comment on column memory_failures.kv_bytes is
     'Key/value cache of the load; else computed from another load of the same file, per token';
 comment on column memory_failures.num_ctx is
-    'Context per request, tokens; where only another load of the same file tells of its cache, what the cache that '
-    'was wanted has room for';
+    'Context per request, tokens; where the size of the cache is known only from another load of the same file, '
+    'the context that the wanted cache has room for';
 comment on column memory_failures.kv_per_token is
     'Key/value cache of another load of the same file, bytes for each token';
 comment on column memory_failures.load_seq is 'The load it broke, or that an estimate announces';
 comment on column memory_failures.load_start is 'When that load began';
 comment on column memory_failures.buffer_bytes is 'The buffer that could not be allocated, bytes';
 comment on column memory_failures.is_device is
-    'A device failed and told what it had free: the numbers are those of this device';
-comment on column memory_failures.is_inferred is 'The cache is computed from another load of the same file';
+    'Whether a device failed whose free memory is known; then the numbers are those of this device';
+comment on column memory_failures.is_inferred is 'Whether the cache is computed from another load of the same file';
 comment on column memory_failures.keep_alive_s is
-    'How long a model stays loaded without a request, seconds (OLLAMA_KEEP_ALIVE, five minutes when the log does '
-    'not tell)';
+    'How long a model stays loaded without a request, seconds (OLLAMA_KEEP_ALIVE; five minutes when it is not '
+    'logged)';

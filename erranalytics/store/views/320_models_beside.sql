@@ -3,7 +3,7 @@ with loaded_models as (
     select
         m.incident_id, m.first_ts, m.keep_alive_s,
         coalesce(l.model, l.title, l.blob) as model,
-        -- What a load has on the host makes no room on a device.
+        -- Unloading what a load has on the host frees nothing on a device.
         cast(
             coalesce(l.required_bytes, l.weights_bytes + coalesce(l.kv_bytes, 0) + coalesce(l.graph_bytes, 0)) * case
                 when m.device = 'host' or l.layers_total is null then 1

@@ -130,13 +130,13 @@ select
     reason || ': saves ' || sized(cast(saved as bigint)) || bound as formula
 from changes;
 comment on view memory_changes is
-    'Single changes that would have made a memory failure fit, computed from the numbers of the log; the lowest '
-    'rank costs the answers least';
+    'Single changes that would have prevented a memory failure, computed from the numbers in the log; the lowest '
+    'rank affects the answers least';
 comment on column memory_changes.rank is
-    'Order of preference: fewer requests at once, one model less, a smaller type of the cache, less context, fewer '
+    'Order of preference: fewer requests at once, one model fewer, a smaller type of the cache, less context, fewer '
     'layers on the device, a smaller quantization';
 comment on column memory_changes.setting is 'num_parallel, unload, kv_cache_type, num_ctx, num_gpu or quantization';
 comment on column memory_changes.value is 'The largest value that fits';
-comment on column memory_changes.saved_bytes is 'What the change saves, bytes; at least what was missing';
+comment on column memory_changes.saved_bytes is 'Bytes that the change saves; at least the missing ones';
 comment on column memory_changes.change is 'The change in words';
 comment on column memory_changes.formula is 'How it is computed, with the numbers';

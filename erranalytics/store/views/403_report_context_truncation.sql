@@ -4,7 +4,7 @@ create or replace macro report_context_truncation(period_start, period_end, of_h
 with context_errors as (
     select
         e.event_id, e.incident_id, e.session_id, e.ts, e.host, e.num_ctx, e.prompt_tokens, e.model,
-        2 * e.num_ctx - try_cast(  -- that server names the half it keeps
+        2 * e.num_ctx - try_cast(  -- this server logs the half that it keeps
             regexp_extract(e.message, 'source=llama_server[.]go.* keep=(\d+)', 1) as bigint
         ) as whole,
         case e.cause
@@ -24,7 +24,7 @@ with context_errors as (
       and in_period(e.ts, period_start, period_end)
       and matches(e.host, of_host)
 ),
--- a refusal is told by several lines, a cut by one with numbers: each of these is a prompt
+-- several lines report one refusal, one line with numbers reports a cut; each of the latter is a prompt
 prompts as (
     select l.*, coalesce(l.model, g.model) as asked
     from context_errors as l

@@ -10,7 +10,7 @@ with chosen_sources as (
     where matches(s.host, of_host)
     group by grouping sets ((s.source_id, s.uri), ())
 ),
--- everything the lines of a source became
+-- every part that the lines of a source were sorted into
 parts as (
     select
         source_id, 'event' as kind, format as name, ts_source as clock,
@@ -27,7 +27,7 @@ parts as (
     from loads
     group by source_id
 ),
--- each part twice: under its source and under all
+-- each part twice: for its source and for all sources
 shown_parts as (
     select c.source_id as shown_id, p.*
     from parts as p

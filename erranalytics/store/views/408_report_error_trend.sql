@@ -2,7 +2,7 @@
 create or replace macro report_error_trend(
     period_start, period_end, of_host, of_model, of_code, of_bucket, of_zone
 ) as table
--- Hours are those of UTC: a local hour comes twice, or never, on the day the clocks change.
+-- Hours are in UTC: on the day the clocks change, a local hour occurs twice or not at all.
 with clock as (
     select
         case when of_bucket = 'hour' then 'UTC' else of_zone end as zone,
@@ -22,7 +22,7 @@ with clock as (
     from sources
     where matches(host, of_host)
 ),
--- shift: what happened in the period before is put where it would stand in this one
+-- shift: moves the previous period onto this one
 failures as (
     select
         i.first_ts as ts,
@@ -37,7 +37,7 @@ failures as (
       and one_matches(i.models, of_model)
       and matches(s.host, of_host)
 ),
--- a day of every zone begins at a quarter of an hour: many rows become few before the calendar is asked
+-- days of every zone begin at a quarter of an hour: grouping by quarters first leaves few rows for the calendar
 quarters as (
     select
         cast(floor(extract(epoch from e.ts) / 900) as bigint) as quarter,

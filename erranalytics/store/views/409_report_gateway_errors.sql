@@ -2,7 +2,7 @@
 create or replace macro report_gateway_errors(
     period_start, period_end, of_host, of_model, of_endpoint, of_code, least_count
 ) as table
--- an address without the path behind it
+-- an address without its path
 with error_upstreams as (
     select
         event_id,
@@ -28,7 +28,7 @@ gateway_answers as (
     left join requests as o on o.request_id = r.answered_by
     left join errors as x on x.event_id = r.event_id and x.code = r.code
     where r.surface = 'gateway'
-    union all  -- faults of a gateway whose access line was not read; some upstreams are tried in vain
+    union all  -- gateway errors whose access line was not read; some are failed attempts at an upstream
     select
         null,
         coalesce(i.code, e.code),

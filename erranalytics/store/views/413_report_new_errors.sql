@@ -39,7 +39,7 @@ sightings as (
         cast(null as integer)
     from unknown_problems as e
 ),
--- NULL where the time or the version does not tell
+-- NULL where the time or the version is not known
 placed_sightings as (
     select
         n.*, s.version, s.key,

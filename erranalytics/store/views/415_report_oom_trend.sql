@@ -33,7 +33,7 @@ buckets as (
         ) as bucket
     from clock as k
 ),
--- what happened in the period before is put where it would stand in this one
+-- moves the previous period onto this one
 failures as (
     select
         date_trunc(
@@ -67,7 +67,7 @@ counts as (
     from failures
     group by bucket, code
 ),
--- each code in each step, so that its zeros count
+-- each code in each step, so that steps without it count as zero
 code_steps as (
     select
         b.bucket, b.zone, d.code,

@@ -35,7 +35,7 @@ chosen_attempts as (
       and matches(model, of_model)
       and matches(endpoint, of_endpoint)
 ),
--- a 503 of a gateway without a channel for the model is no load: the cause decides, not the status
+-- a 503 of a gateway that has no channel for the model is not overload: the cause decides, not the status
 hourly_counts as (
     select h.*, a.request_count
     from (

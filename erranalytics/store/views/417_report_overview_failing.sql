@@ -8,7 +8,7 @@ with chosen_incidents as (
       and in_period(i.first_ts, period_start, period_end)
       and matches(s.host, of_host)
 ),
--- Where nothing fails, what is warned of is what there is to see.
+-- Without failures, show the warnings.
 failures as (
     select h.*
     from chosen_incidents as h

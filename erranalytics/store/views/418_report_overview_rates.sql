@@ -11,7 +11,7 @@ with bounds as (
         where matches(host, of_host)
     ) as p
 ),
--- counted by run first: a busy server has millions of requests and few runs
+-- counted by run first: a busy server has millions of requests but few runs
 outcomes_by_run as (
     select
         'requests_failed' as metric, r.session_id,
@@ -46,7 +46,7 @@ outcomes_by_run as (
         count(*)
     from incidents as i
     inner join causes as c on c.code = i.code and c.category = 'memory' and i.severity <> 'warning'
-    cross join bounds as b  -- a partial offload is no OOM
+    cross join bounds as b  -- a partial offload is not an OOM
     where coalesce(i.first_ts >= b.before, b.since is null)
       and coalesce(i.first_ts < b.until, b.since is null)
     group by 1, 2, 3, 4, 5
@@ -108,7 +108,7 @@ rates as (
         (bad + old_bad) / cast(nullif(n + old_n, 0) as double) as pooled
     from counts
 ),
--- d: how many failures more than at the rate of both periods together, in standard errors
+-- d: failures above the common rate of both periods, in standard errors
 trends as (
     select
         *,

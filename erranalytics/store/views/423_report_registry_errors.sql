@@ -22,7 +22,7 @@ with failures as (
       and matches(s.host, of_host)
       and matches(i.code, of_code)
 ),
--- what the URL of a registry tells; addresses of Ollama itself stand in its calls
+-- the facts in the URL of a registry; addresses of Ollama itself are in its calls
 texts as (
     select
         f.incident_id, e.event_id,

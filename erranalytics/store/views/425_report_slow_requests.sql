@@ -16,7 +16,7 @@ with slowest as (
     order by duration_us desc, event_id desc
     limit at_most
 ),
--- inside it; the times of access lines are cut to whole seconds
+-- inside the request; the times of access lines are cut to whole seconds
 inner_loads as (
     select
         s.event_id,
@@ -51,7 +51,7 @@ load_waits as (
     from inner_loads
     group by event_id
 ),
--- its model where that is sure: by name, because its load is inside, or because the run loaded one file only
+-- its model where that is certain: by name, because its load is inside, or because the run loaded only one file
 runners as (
     select
         s.event_id,

@@ -3,7 +3,7 @@ create or replace macro report_stream_trend(
     period_start, period_end, of_host, of_model, of_endpoint, of_bucket, of_zone, least_count
 ) as table
 with clock as (
-    -- Hours are those of UTC: a local hour comes twice, or never, on the day the clocks change.
+    -- Hours are in UTC: on the day the clocks change, a local hour occurs twice or not at all.
     select
         case when of_bucket = 'hour' then 'UTC' else of_zone end as zone,
         case of_bucket
