@@ -1,12 +1,15 @@
-"""Secrets and prompts are taken out of text before anything is stored."""
+"""Mask secrets and prompts in text before anything is stored."""
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
+from erranalytics.client.secret_patterns import SECRETS
 from erranalytics.text.literals import may_hold
 
-# Attributes of debug and trace lines that carry what people wrote or what a model answered.
+# Attributes of debug and trace lines that hold a prompt or an answer of a model.
 PROMPT_KEYS = (
     "prompt",
     "messages",
@@ -23,26 +26,21 @@ PROMPT_KEYS = (
     "raw",
 )
 
-# One attribute of a slog line, with the blank before it.
+# One attribute of a slog line, with the space before it.
 TOKEN = r' (?:"[^"]*"|[^\s="]+)=(?:"(?:[^"\\]|\\.)*"|\S*)'
 _KEYS = "|".join(PROMPT_KEYS)
 _KEY_SIGNS = tuple(f" {key}=" for key in PROMPT_KEYS)
-# Numbers under these keys are lengths: they stay.
+# Numbers under these keys are lengths, so they are kept.
 _SECRET_TOKEN = rf'^ (?:{_KEYS})=(?:"(?:[^"\\]|\\.)*[^\d"](?:[^"\\]|\\.)*"|[^\s"]*[^\d"\s]\S*)$'
-# How a process ended stands under the key that trace lines use for tokens (llm/server.go at v0.24.0).
+# The key that trace lines use for tokens also holds how a process ended (llm/server.go at v0.24.0).
 _EXIT_TOKEN = r'^ string="?(?:signal|exit status)'
 _HINTS = ("key=", "earer ", "EARER ", "sk-", "://", "assword", "oken=", "ookie: ", "uthorization: ", "pi-")
-_MASKS = {
-    r"([?&](?:key|token|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\"\s\\]+": "${1}[redacted]",
-    r"(?im)^((?:proxy-)?authorization|cookie|set-cookie|x-api-key|api-key)(: ).+": "${1}${2}[redacted]",
-    r"(?i)(bearer )[\w.~+/=-]{8,}": "${1}[redacted]",
-    r"\bsk-[A-Za-z0-9_-]{16,}": "[redacted]",
-    r"(://)[^/\s:@\"]+:[^/\s@\"]+@": "${1}[redacted]@",
-}
+# polars writes a group of a replacement as ``${1}``, Python as ``\1``.
+_MASKS = {pattern: re.sub(r"\\(\d)", r"${\1}", replacement) for pattern, replacement in SECRETS.items()}
 
 
 def mask_secrets(text: pl.Series) -> pl.Series:
-    """Keys in URLs, bearer tokens and passwords as ``[redacted]``.
+    """Replace keys in URLs, bearer tokens and passwords by ``[redacted]``.
 
     >>> mask_secrets(pl.Series(["GET https://a.b/connect?name=x&key=c3NoLWVk", "plain"])).to_list()
     ['GET https://a.b/connect?name=x&key=[redacted]', 'plain']
@@ -60,7 +58,7 @@ def mask_secrets(text: pl.Series) -> pl.Series:
 
 
 def mask_prompts(attrs: pl.Series) -> pl.Series:
-    """slog attributes whose key names a prompt or an answer, replaced by their length and a hash.
+    """Replace slog attributes whose key names a prompt or an answer by their length and a hash.
 
     >>> mask_prompts(pl.Series([' images=0 prompt=30', None])).to_list()
     [' images=0 prompt=30', None]
@@ -71,14 +69,14 @@ def mask_prompts(attrs: pl.Series) -> pl.Series:
         return attrs
     frame = pl.DataFrame({"attrs": attrs}).with_row_index("row")
     has_key = pl.col("attrs").str.contains(rf" (?:{_KEYS})=")
-    chosen = frame.filter(has_key)
-    if chosen.is_empty():
+    with_key = frame.filter(has_key)
+    if with_key.is_empty():
         return attrs
-    tokens = chosen.select("row", token=pl.col("attrs").str.extract_all(TOKEN)).explode("token")
+    tokens = with_key.select("row", token=pl.col("attrs").str.extract_all(TOKEN)).explode("token")
     name = pl.col("token").str.extract(r"^ ([^=]+)=")
     mask = pl.format(' {}="[redacted {} chars {}]"', name, pl.col("token").str.len_chars(), pl.col("token").hash(0))
     is_secret = pl.col("token").str.contains(_SECRET_TOKEN) & ~pl.col("token").str.contains(_EXIT_TOKEN)
     tokens = tokens.with_columns(pl.when(is_secret).then(mask).otherwise("token").alias("token"))
     joined = tokens.group_by("row", maintain_order=True).agg(masked=pl.col("token").str.join(""))
-    whole = frame.join(joined, on="row", how="left", maintain_order="left")
-    return whole.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()
+    frame = frame.join(joined, on="row", how="left", maintain_order="left")
+    return frame.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()

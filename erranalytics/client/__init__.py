@@ -1,11 +1,11 @@
-"""A recorder for programs that call models: one line of JSON for each call, by what was seen on the wire.
+"""A recorder for programs that call models: one line of JSON for each call, from what was seen on the wire.
 
 >>> from erranalytics.client import record, wrap
 
 ``record`` is a block in which the calls of all known clients are recorded; ``wrap`` records the calls of one client.
-Values, exceptions and their order stay what they were, and nothing here raises. Neither keys nor what a person wrote
-are written. The recorder needs the standard library only. Its names are resolved when they are first used, so the rest
-of erranalytics can read what it knows about calls without loading all of it.
+Values, exceptions and their order stay the same, and nothing here raises. The records hold neither keys nor prompts.
+The recorder needs only the standard library. Its names are resolved when they are first used, so the rest of
+erranalytics can use its facts about calls without loading all of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the bodies of answers say: whether an answer is complete, its error, and why the model stopped.
+"""Read the bodies of answers: whether an answer is complete, its error, and why the model stopped.
 
 HTTP 200 alone proves nothing: Ollama keeps it when a stream breaks after its first chunk. A success needs the mark that
 ends an answer.

@@ -1,4 +1,4 @@
-"""Fields of a record that come from a request and from the headers of its answer; none holds what a person wrote."""
+"""Fields of a record that come from a request and from the headers of its answer; none holds any of a prompt."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Instrumentation of client libraries: those that are loaded, and those that will be.
+"""Instrumentation of client libraries that are loaded, and of those that will be.
 
-The classes of a library are changed once and stay so; without a recorder they do what they did before.
+The classes of a library are changed once and for good; without a recorder they behave as before.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def patch(module: ModuleType) -> None:
     """Instrument the clients of a loaded library."""
     try:
         importlib.import_module(f"erranalytics.client.instruments.{INSTRUMENTS[module.__name__]}").patch(module)
-    except Exception as exception:  # noqa: BLE001 - a version that is built otherwise goes unwatched
+    except Exception as exception:  # noqa: BLE001 - an unfamiliar version stays uninstrumented
         _warn("the clients of %s cannot be watched: %s", module.__name__, exception)
 
 
 def turn_on(on_load: Callable[[str], None] | None = None) -> None:
-    """Watch the libraries that are loaded and those that will be; ``on_load`` gets the name of each."""
+    """Instrument the libraries that are loaded and those that will be; ``on_load`` gets the name of each."""
     for name in INSTRUMENTS:
         module = sys.modules.get(name)
         if module is not None:
@@ -56,11 +56,11 @@ def turn_on_for_good(on_load: Callable[[str], None] | None = None) -> Recorder:
 def wrap(client: Client, recorder: Recorder | None = None) -> Client:
     """Record the calls of one client, and return the same client.
 
-    It takes clients of httpx, httpx2, ollama, openai and anthropic, sync and async, sessions of requests and aiohttp,
-    and objects that hold one of these. Any other object comes back as it is, with a warning in the log.
+    It accepts clients of httpx, httpx2, ollama, openai and anthropic, sync and async, sessions of requests and aiohttp,
+    and objects that hold one of these. Any other object is returned unchanged, with a warning in the log.
 
     Args:
-        client: the client; its class and all its methods stay what they were.
+        client: the client; its class and all its methods stay the same.
         recorder: writes the records; without it the recorder that is on, else one for ``calls.jsonl``.
     """
     chosen = recorder or current() or _default()
@@ -119,7 +119,7 @@ class _Finder:
 
 
 class _Loader:
-    """A loader that does what the inner one does, and then instruments the module."""
+    """A loader that runs the inner one, and then instruments the module."""
 
     def __init__(self, inner: Any, on_load: Callable[[str], None] | None) -> None:
         self._inner, self._on_load = inner, on_load

@@ -1,7 +1,7 @@
 """Masking of texts before they are written: no keys, no words from a request, and never long.
 
-``erranalytics.redact`` masks columns and needs polars, which the recorder may not import; a test holds both to the same
-secrets.
+``erranalytics.redaction`` masks whole columns with the same patterns. It needs polars, which the recorder may not
+import.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from erranalytics.client.bodies import parse_json
+from erranalytics.client.secret_patterns import SECRETS
 
 TEXT_LIMIT = 2_000
 NAME_LIMIT = 200
@@ -22,13 +23,7 @@ REQUEST_LIMIT = 1 << 20
 # A run of this many characters that the request has too is a quote, wherever it begins and ends.
 QUOTED_RUN, LINES_LIMIT = 24, 2_000
 
-_SECRETS = (
-    (re.compile(r"([?&](?:key|token|api_key|access_token|X-Amz-[A-Za-z-]+)=)[^&\"\s\\]+"), r"\1[redacted]"),
-    (re.compile(r"(?im)^((?:proxy-)?authorization|cookie|set-cookie|x-api-key|api-key)(: ).+"), r"\1\2[redacted]"),
-    (re.compile(r"(?i)(bearer )[\w.~+/=-]{8,}"), r"\1[redacted]"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), "[redacted]"),
-    (re.compile(r"(://)[^/\s:@\"]+:[^/\s@\"]+@"), r"\1[redacted]@"),
-)
+_SECRETS = tuple((re.compile(pattern), replacement) for pattern, replacement in SECRETS.items())
 # A text without one of these holds no secret; most texts are short names, and this test is quicker than five patterns.
 _HINT = re.compile(r"(?i)[?&]|bearer |sk-|://|authorization|cookie|api-key")
 # Keys of an error body that describe the error. The others may repeat the request, as validators of gateways do.

@@ -1,4 +1,4 @@
-"""How a call ended: the words for it, and which of them fits what was seen."""
+"""The outcomes of a call, and which of them fits what was seen."""
 
 from __future__ import annotations
 

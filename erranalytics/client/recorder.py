@@ -29,7 +29,7 @@ FIELDS = (
 
 
 class Tags:
-    """What a block says of the calls inside it, and how many calls there were."""
+    """The tags that a block gives the calls inside it, and how many calls there were."""
 
     def __init__(
         self, *, app: str | None, trace_id: str | None, record_id: str | None, attrs: Mapping[str, Any]

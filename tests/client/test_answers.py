@@ -118,7 +118,7 @@ SECRETS = (
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_keys_are_masked_as_logs_are(text: str) -> None:
-    """The recorder, which may not import polars, masks what ``redact`` masks."""
+    """The recorder, which may not import polars, masks the same secrets as ``redaction``."""
     import polars as pl
 
     from erranalytics import redaction

@@ -81,7 +81,7 @@ def _attach(response: Any, observer: CallObserver) -> None:
         content.__class__ = lookalike(type(content), _observed_reader)
         response._erranalytics_observer = observer
         response.__class__ = lookalike(type(response), _observed_answer)
-    except Exception:  # noqa: BLE001 - a version that is built otherwise shows its status only
+    except Exception:  # noqa: BLE001 - an unfamiliar version shows only its status
         observer.give_up()
 
 

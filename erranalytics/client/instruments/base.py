@@ -1,6 +1,6 @@
-"""What the instruments share: the start of a call, its sending, and classes that pass for those of a library.
+"""Shared by the instruments: the start of a call, its sending, and classes that pass for those of a library.
 
-Nothing here raises but what the library itself raises.
+Nothing here raises, except for exceptions of the library itself.
 """
 
 from __future__ import annotations
