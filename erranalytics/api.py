@@ -1,6 +1,6 @@
-"""What programs and notebooks call; the command line calls the same functions.
+"""The functions for programs and notebooks; the command line calls the same ones.
 
-Every function takes plain values and gives plain values, polars frames or a DuckDB connection.
+Every function takes plain values, and returns plain values, polars frames or a DuckDB connection.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from erranalytics.explanation.explanation import Explanation
     from erranalytics.explanation.suggestion import Suggestion
-    from erranalytics.ingestion.inputs import Watch
+    from erranalytics.ingestion.inputs import ProgressCallbacks
     from erranalytics.ingestion.loads import LoadResult
-    from erranalytics.ingestion.reclassification import Reclassified
+    from erranalytics.ingestion.reclassification import ReclassifyResult
     from erranalytics.sources.discovery import Place
     from erranalytics.sources.files import Source
 
@@ -30,12 +30,12 @@ COUNTS = (
     *("reject_count", "unknown_count", "duplicate_count"),
 )
 
-_TOLD = ("uri", "status", "wrapper", "encoding", "host", "versions", *COUNTS, "note")
+_SOURCE_FIELDS = ("uri", "status", "wrapper", "encoding", "host", "versions", *COUNTS, "note")
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What ``ingest`` did: one result per source read, one fault per input that could not be."""
+class IngestResult:
+    """What ``ingest`` did: one result per source, and one fault per input that could not be read."""
 
     db: Path
     results: tuple[LoadResult, ...]
@@ -44,7 +44,7 @@ class Ingested:
 
     def total(self, count: str) -> int:
         """The sum of a count over all sources, such as ``line_count``."""
-        return sum(getattr(one, count) for one in self.results)
+        return sum(getattr(result, count) for result in self.results)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -53,7 +53,7 @@ class Ingested:
             "db": str(self.db),
             "seconds": round(self.seconds, 3),
             "totals": {"source_count": len(self.results), **{name: self.total(name) for name in COUNTS}},
-            "sources": [{name: getattr(one, name) for name in _TOLD} for one in self.results],
+            "sources": [{name: getattr(result, name) for name in _SOURCE_FIELDS} for result in self.results],
             "faults": faults,
         }
 
@@ -78,29 +78,29 @@ def ingest(
     rules_dir: Sequence[str | Path] = (),
     wait_s: float = DEFAULT_WAIT_S,
     on_wait: Callable[[str], None] = lambda text: None,
-    watch: Watch | None = None,
-) -> Ingested:
+    watch: ProgressCallbacks | None = None,
+) -> IngestResult:
     """Read files, folders, globs, ``-`` and the journal into a store, each record exactly once.
 
     Args:
         paths: what to read.
         db: the store; see ``resolve_db``.
-        journal: systemd units whose entries to read from the journal, from where the last call ended.
-        journal_directory: a copied journal (``/var/log/journal`` of another machine) instead of that of this one.
-        tz: zone of stamps that name none, where the log holds no evidence (IANA name; default: the machine's).
+        journal: systemd units to read from the journal, from where the last call ended.
+        journal_directory: a copied journal, such as ``/var/log/journal`` of another machine, instead of this machine's.
+        tz: zone of stamps without one, where the log has no evidence (IANA name; default: the machine's).
         year: year of the first stamp without one.
-        host: label of the machine; it wins over the name in the log, and records under one label are counted once.
-        wrapper: what stands around the lines, instead of detecting it.
+        host: label of the machine; it overrides the name in the log, and records under one label are counted once.
+        wrapper: the wrapper around the lines, instead of detecting it.
         rules_dir: folders with further rules.
-        wait_s: how long to wait for a store that another process writes.
-        on_wait: told once whom it waits for.
-        watch: told as things happen, see ``intake.Watch``.
+        wait_s: seconds to wait for a store that another process is writing.
+        on_wait: called once with a sentence that names the process it waits for.
+        watch: functions to call while inputs are loaded, see ``inputs.ProgressCallbacks``.
 
     Returns:
-        What was done; inputs that could not be read are its ``faults``.
+        The result; its ``faults`` are the inputs that could not be read.
 
     Raises:
-        UsageError: no such zone or format.
+        UsageError: there is no such zone or format.
         StoreError: the store cannot be used.
         RuleError: a rule file is wrong.
     """
@@ -115,7 +115,7 @@ def ingest(
     from erranalytics.store.connection import open_store
 
     began = time.monotonic()
-    path, zone = resolve_db(db), zones.local(tz)
+    store, zone = resolve_db(db), zones.local(tz)
     rules, formats = rulebook.load(rules_dir), lineformats.load()
     check_wrapper(wrapper)
     folder = Path(journal_directory).resolve() if journal_directory else None
@@ -124,19 +124,19 @@ def ingest(
         if Path(unit).is_file():
             raise UsageError(f"{unit} is a file, not a unit of the journal", hint="Put paths before --journal.")
     options = loads.Options(formats, rules, default_tz=zone, year=year, host=host, wrapper=wrapper)
-    with closing(_patiently(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
-        taken = inputs.Intake(connection, options, watch or inputs.Watch())
+    with closing(_open_waiting(open_store, store, wait_s=wait_s, on_wait=on_wait)) as connection:
+        loaded = inputs.Inputs(connection, options, watch or inputs.ProgressCallbacks())
         for unit in units:
-            taken.take_journal(Journal(unit, folder))
-        taken.take([str(one) for one in paths])
-    return Ingested(path, tuple(taken.results), tuple(taken.faults), time.monotonic() - began)
+            loaded.load_journal(Journal(unit, folder))
+        loaded.load([str(path) for path in paths])
+    return IngestResult(store, tuple(loaded.results), tuple(loaded.faults), time.monotonic() - began)
 
 
 def find_logs() -> tuple[Place, ...]:
-    """The places where Ollama logs on this system, with what there is of them.
+    """The places where Ollama logs on this system, with the logs that exist there.
 
     Raises:
-        UsageError: there is nothing in any of them.
+        UsageError: none of them has a log.
     """
     from erranalytics.sources import discovery
 
@@ -148,10 +148,10 @@ def find_logs() -> tuple[Place, ...]:
 
 
 def check_wrapper(wrapper: str | None) -> None:
-    """Refuse a name ``--format`` does not know.
+    """Refuse a name that ``--format`` does not know.
 
     Raises:
-        UsageError: with the names there are.
+        UsageError: with the names that exist.
     """
     from erranalytics.wrappers import unwrapping
 
@@ -160,13 +160,13 @@ def check_wrapper(wrapper: str | None) -> None:
 
 
 def classify(lines: str | Iterable[str], *, rules_dir: Sequence[str | Path] = ()) -> list[dict[str, Any]]:
-    """Events with cause, code and incident of some log text, without a store.
+    """Classify log text without a store: its events with cause, code and incident.
 
     Args:
         lines: a text, or lines with or without line ends.
 
     Returns:
-        One dictionary per event with the fields ``classify`` writes on the command line.
+        One dictionary per event, with the fields that ``classify`` writes on the command line.
     """
     from erranalytics.sources.files import discard, from_bytes
 
@@ -181,7 +181,7 @@ def classify(lines: str | Iterable[str], *, rules_dir: Sequence[str | Path] = ()
 def classify_source(
     source: Source, *, rules_dir: Sequence[str | Path] = (), wrapper: str | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Frames with the fields ``classify`` writes, in input order: the whole machinery over a store in memory."""
+    """Frames with the fields that ``classify`` writes, in input order; like ``ingest``, but with a store in memory."""
     from erranalytics.classification import rulebook
     from erranalytics.ingestion import in_memory
     from erranalytics.parsing import lineformats
@@ -193,20 +193,20 @@ def classify_source(
 def connect(
     db: str | Path | None = None, *, wait_s: float = DEFAULT_WAIT_S, on_wait: Callable[[str], None] = lambda text: None
 ) -> duckdb.DuckDBPyConnection:
-    """A read-only DuckDB connection to a store, views ready, times in UTC.
+    """Open a read-only DuckDB connection to a store, with its views and with times in UTC.
 
     Raises:
         StoreError: there is no such store, or it cannot be opened.
     """
     from erranalytics.store.connection import open_read_only
 
-    return _patiently(open_read_only, resolve_db(db), wait_s=wait_s, on_wait=on_wait)
+    return _open_waiting(open_read_only, resolve_db(db), wait_s=wait_s, on_wait=on_wait)
 
 
-def _patiently(
+def _open_waiting(
     opening: Callable[..., duckdb.DuckDBPyConnection], path: Path, *, wait_s: float, on_wait: Callable[[str], None]
 ) -> duckdb.DuckDBPyConnection:
-    """Open a store; when another process holds it, say once for whom it waits, and wait."""
+    """Open a store; if another process holds it, report that once and wait."""
     try:
         return opening(path)
     except StoreLockedError as fault:
@@ -220,7 +220,7 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
     """The rows of a report.
 
     Raises:
-        UsageError: no such report or parameter.
+        UsageError: there is no such report or parameter.
         StoreError: there is no such store.
     """
     from erranalytics.reports import runner
@@ -233,15 +233,15 @@ def report(name: str = "overview", *, db: str | Path | None = None, **params: ob
 
 
 def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: str | None = None) -> Explanation:
-    """What a code, slug, status, text or piece of a log means; needs no store.
+    """Explain a code, slug, status, text or piece of a log; this needs no store.
 
     Args:
-        text: what was asked; of several records the worst incident is explained and the others are named.
+        text: what to explain; of several records the worst incident is explained and the others are named.
         rules_dir: folders of further rules.
-        ollama_version: the version at hand, such as ``0.13.5``; a log tells it itself.
+        ollama_version: the version of Ollama, such as ``0.13.5``, if the text is not a log that has it.
 
     Raises:
-        UsageError: that is no version.
+        UsageError: this is not a version.
     """
     from erranalytics.classification import rulebook
     from erranalytics.explanation import explanation
@@ -265,18 +265,18 @@ def reclassify(
     force: bool = False,
     wait_s: float = DEFAULT_WAIT_S,
     on_wait: Callable[[str], None] = lambda text: None,
-) -> Reclassified:
-    """Judge the events of a store by the rules of now, without the logs.
+) -> ReclassifyResult:
+    """Classify the events of a store by the current rules, without the logs.
 
     Args:
         db: the store; see ``resolve_db``.
         rules_dir: folders with further rules.
-        force: judge anew also what was judged by these rules.
-        wait_s: how long to wait for a store that another process writes.
-        on_wait: told once whom it waits for.
+        force: classify the events even if they were already classified by these rules.
+        wait_s: seconds to wait for a store that another process is writing.
+        on_wait: called once with a sentence that names the process it waits for.
 
     Returns:
-        What changed: ``changes`` is a frame with a row per code, ``told`` a sentence.
+        What changed: ``changes`` is a frame with a row per code, ``summary`` a sentence.
 
     Raises:
         StoreError: there is no such store, or it cannot be used.
@@ -291,7 +291,7 @@ def reclassify(
 
     path, rules = resolve_db(db), rulebook.load(rules_dir)
     check_exists(path)
-    with closing(_patiently(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
+    with closing(_open_waiting(open_store, path, wait_s=wait_s, on_wait=on_wait)) as connection:
         return reclassification.reclassify(connection, rules=rules, formats=lineformats.load(), force=force)
 
 
@@ -302,10 +302,10 @@ def suggest_rule(
     db: str | Path | None = None,
     rules_dir: Sequence[str | Path] = (),
 ) -> Suggestion:
-    """A drafted rule for a text no rule knows, or for a fingerprint of a store.
+    """Draft a rule for a text that no rule matches, or for a fingerprint of a store.
 
     Raises:
-        UsageError: neither a text nor a fingerprint, or both; the text holds nothing constant.
+        UsageError: there is neither a text nor a fingerprint, or both; or no part of the text is constant.
         StoreError: there is no such store.
     """
     from erranalytics.classification import rulebook

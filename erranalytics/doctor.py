@@ -1,4 +1,4 @@
-"""Versions, store and rulebook, and what would be detected in files."""
+"""Report versions, store and rulebook, and what would be detected in files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str, Any]:
-    """Versions, store, schema, rulebook, and what would be detected in files."""
+    """Report versions, store, schema and rulebook, and what would be detected in files."""
     import platform
 
     import duckdb
@@ -53,11 +53,11 @@ def diagnose(paths: Sequence[str], *, db: str | Path | None = None) -> dict[str,
         connection.close()
     except ErranalyticsError as fault:
         facts["store_state"] = str(fault)
-    facts["files"] = [_look_at(name) for name in paths]
+    facts["files"] = [_detected(name) for name in paths]
     return facts
 
 
-def _look_at(name: str) -> dict[str, Any]:
+def _detected(name: str) -> dict[str, Any]:
     from erranalytics.classification import rulebook
     from erranalytics.classification.classifier import Memo
     from erranalytics.clocks import zones
@@ -67,7 +67,7 @@ def _look_at(name: str) -> dict[str, Any]:
     from erranalytics.wrappers import unwrapping
 
     try:
-        source = inputs.opened(name)
+        source = inputs.open_input(name)
     except InputError as fault:
         return {"file": name, "fault": str(fault)}
     state = pipeline.first_state(source, default_tz=zones.local(None))
@@ -75,11 +75,7 @@ def _look_at(name: str) -> dict[str, Any]:
         pipeline.run(source, state=state, start=0, formats=lineformats.load(), rules=rulebook.load(), memo=Memo()), None
     )
     state = batch.state if batch else state
-    counts = (
-        batch.events.group_by("format").agg(lines=_sum("line_count")).sort("lines", "format", descending=[True, False])
-        if batch
-        else None
-    )
+    formats = _line_counts(batch.events) if batch else {}
     evidence = unwrapping.evidence(source.text_sample())
     discard(source)
     return {
@@ -89,13 +85,13 @@ def _look_at(name: str) -> dict[str, Any]:
         "wrapper": state.wrapping.wrapper,
         "carried_by": [f"{form}: {count:,} of {seen:,} lines" for form, count, seen in evidence],
         "server_zone_seconds_east": state.clock.own.seconds,
-        "formats": dict(zip(counts["format"].to_list(), counts["lines"].to_list(), strict=True))
-        if counts is not None
-        else {},
+        "formats": formats,
     }
 
 
-def _sum(name: str) -> pl.Expr:
+def _line_counts(events: pl.DataFrame) -> dict[str, int]:
+    """The number of lines of each format, the most frequent first."""
     import polars as pl
 
-    return pl.col(name).sum()
+    counts = events.group_by("format").agg(lines=pl.col("line_count").sum())
+    return dict(counts.sort("lines", "format", descending=[True, False]).iter_rows())

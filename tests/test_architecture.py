@@ -39,6 +39,7 @@ HOT = (
     "clocks.zones",
     "derivation.steps",
     "ingestion.deduplication",
+    "ingestion.appender",
     "ingestion.loads",
     "ingestion.pipeline",
     "ingestion.prefetch",

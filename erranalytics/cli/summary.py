@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from erranalytics.text.display import human_bytes, plural
 
 if TYPE_CHECKING:
-    from erranalytics.api import Ingested
+    from erranalytics.api import IngestResult
     from erranalytics.ingestion.loads import LoadResult
 
 MOST_SOURCES = 12
 
 
-def ingest_lines(done: Ingested) -> Iterator[str]:
+def ingest_lines(done: IngestResult) -> Iterator[str]:
     """What was read: one line per source when they are few, then the totals and the store."""
     shown = [one for one in done.results if one.status != "known" or one.note]
     for one in shown[:MOST_SOURCES]:
@@ -53,7 +53,7 @@ def _source_line(one: LoadResult) -> str:
     return f"{name}: " + ", ".join(facts)
 
 
-def _total_line(done: Ingested) -> str:
+def _total_line(done: IngestResult) -> str:
     size, known = done.total("byte_count"), done.total("duplicate_count")
     words = ("line", "event", "error", "incident")
     counts = [(len(done.results), "source"), *((done.total(f"{word}_count"), word) for word in words)]

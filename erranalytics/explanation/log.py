@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from erranalytics.classification.rulebook import Rulebook
 from erranalytics.explanation.explanation import Root
 from erranalytics.ingestion import pipeline
-from erranalytics.ingestion.in_memory import ParsedText, derived, stored_alone
+from erranalytics.ingestion.in_memory import ParsedText, derived_store, separate_store
 from erranalytics.parsing.lineformats import UNKNOWN, FormatBook
 from erranalytics.sources.files import discard, from_bytes
 
@@ -36,7 +36,7 @@ def roots(text: str, *, rules: Rulebook, formats: FormatBook) -> list[Root]:
         if pipeline.is_small(source):
             found = _roots(ParsedText.of(source, rules=rules, formats=formats))
         else:
-            with stored_alone(source, rules=rules, formats=formats) as connection:
+            with separate_store(source, rules=rules, formats=formats) as connection:
                 found = _read_roots(connection, formats)
     finally:
         discard(source)
@@ -48,7 +48,7 @@ def _roots(text: ParsedText) -> list[Root]:
     is_logged = ~text.events["format"].is_in(_pieces(text.formats))
     if not text.problem_count or is_logged.sum() < 2:
         return []
-    with derived(text, with_runs=True) as connection:
+    with derived_store(text, with_runs=True) as connection:
         return _read_roots(connection, text.formats)
 
 

@@ -1,7 +1,12 @@
-"""One record once: a new source against the stored ones that tell of the same host and time.
+"""Remove duplicates: records of a new source that a stored source has too, at the same times and from the same hosts.
 
-Runs in the transaction of a load, behind its rows. Where nothing overlaps it costs one look at ``sources``.
-The SQL stands in ``reconcile/``; what is known of a record is explained there.
+This runs in the transaction of a load, after its rows are written. If no source overlaps, it costs one query of
+``sources``. The SQL in ``sql/`` explains how records are compared.
+
+    stored: exported at 12:00          new: exported at 12:10           in the store afterwards
+    11:58 model loaded                 11:58 model loaded               11:58 model loaded
+    11:59 request                      11:59 request                    11:59 request
+                                       12:05 out of memory              12:05 out of memory     from the new source
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ where o.source_id <> $source and not list_contains($chain::integer[], o.source_i
     and o.first_ts <= n.last_ts and o.last_ts >= n.first_ts
     and (list_has_any(o.hosts, n.hosts) or (o.hosts is null and n.hosts is null))
 """
-# Stored records that come behind a new one of the same run.
+# Whether a stored record comes after a new one of the same run of the server.
 _LATER = """
 select count(*) > 0
 from events as old
@@ -41,10 +46,10 @@ where old.load_id <> $load and {'rank': r.rank, 'id': old.event_id} > new.place
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciled:
-    """What became of a load: lines and events that were there already, runs to derive anew.
+class DeduplicationResult:
+    """The lines and events of a load that were duplicates, and the runs of the server to derive again.
 
-    ``since_id``: no event before it was touched.
+    No event before ``since_id`` has changed.
     """
 
     line_count: int = 0
@@ -53,13 +58,30 @@ class Reconciled:
     since_id: int | None = None
 
 
-def spans(sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None) -> pl.DataFrame:
-    """First and last time of the events of each new source, and the hosts they name.
+def overlapping(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None
+) -> set[int]:
+    """The places of the new sources that share time and host with a stored source, or with a new one before them.
 
     Args:
-        sources: the EVENTS of each source, in batches.
+        connection: the store.
+        sources: the EVENTS of each new source, in batches.
         host: a label instead of the names in the log.
     """
+    places = frames.select(
+        connection,
+        """with new as materialized (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
+           others as (select -1 as place, first_ts, last_ts, hosts from sources union all select * from new)
+           select distinct n.place from new as n inner join others as o
+               on o.place < n.place and o.first_ts <= n.last_ts and o.last_ts >= n.first_ts
+               and (list_has_any(o.hosts, n.hosts) or (o.hosts is null and n.hosts is null))""",
+        _spans(sources, host=host),
+    )
+    return {int(place) for (place,) in places}
+
+
+def _spans(sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None) -> pl.DataFrame:
+    """The first and the last time of each source, and its hosts."""
     events = pl.concat(
         batch.select(pl.lit(place, dtype=pl.Int32).alias("place"), "ts", "host")
         for place, batches in enumerate(sources)
@@ -71,48 +93,36 @@ def spans(sources: Sequence[Sequence[pl.DataFrame]], *, host: str | None) -> pl.
     )
 
 
-def near(connection: duckdb.DuckDBPyConnection, new: pl.DataFrame) -> set[int]:
-    """The places of those of the ``spans`` that share time and host with a stored source, or with one before them."""
-    found = frames.select(
-        connection,
-        """with new as materialized (select place, first_ts, last_ts, nullif(hosts, []) as hosts from incoming),
-           others as (select -1 as place, first_ts, last_ts, hosts from sources union all select * from new)
-           select distinct n.place from new as n inner join others as o
-               on o.place < n.place and o.first_ts <= n.last_ts and o.last_ts >= n.first_ts
-               and (list_has_any(o.hosts, n.hosts) or (o.hosts is null and n.hosts is null))""",
-        new,
-    )
-    return {int(place) for (place,) in found}
-
-
-def meets(connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()) -> bool:
-    """Whether a new source has records of stored ones; they stand in the table ``matches`` then."""
-    found = connection.execute(_OVERLAPS, {"load": load_id, "source": source_id, "chain": list(chain)}).fetchall()
-    if not found:
+def find_matches(
+    connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()
+) -> bool:
+    """Whether a new source has records of stored ones; if so, they are in the table ``matches``."""
+    others = connection.execute(_OVERLAPS, {"load": load_id, "source": source_id, "chain": list(chain)}).fetchall()
+    if not others:
         return False
     connection.execute(
-        "create or replace temp table newcomer as select ?::integer as source_id, ?::integer as load_id",
+        "create or replace temp table new_load as select ?::integer as source_id, ?::integer as load_id",
         [source_id, load_id],
     )
     connection.execute("create or replace temp table others (source_id integer)")
-    connection.executemany("insert into others values (?)", [list(row) for row in found])
-    _run(connection, "010_pieces.sql")
+    connection.executemany("insert into others values (?)", [list(row) for row in others])
+    _run(connection, "010_matches.sql")
     return bool(connection.execute("select count(*) from matches").fetchall()[0][0])
 
 
-def reconcile(
+def deduplicate(
     connection: duckdb.DuckDBPyConnection, *, source_id: int, load_id: int, chain: tuple[int, ...] = ()
-) -> Reconciled:
-    """Drop what the store has already, join the runs that are the same, put them in order.
+) -> DeduplicationResult:
+    """Remove the duplicates of a load, join runs that are the same, and put their events in order.
 
-    ``chain`` are the sources that this one continues: what looks the same there was printed twice.
+    ``chain`` are the sources that this one continues; equal records in them are not duplicates, but were logged twice.
     """
-    if not meets(connection, source_id=source_id, load_id=load_id, chain=chain):
-        return Reconciled()
-    _run(connection, "020_surplus.sql")
+    if not find_matches(connection, source_id=source_id, load_id=load_id, chain=chain):
+        return DeduplicationResult()
+    _run(connection, "020_duplicates.sql")
     counts = "coalesce(sum(line_count) filter (where is_new), 0), count(*) filter (where is_new)"
     ((lines, count, oldest, has_old),) = connection.execute(
-        f"select {counts}, min(event_id) filter (where not is_new), bool_or(not is_new) from surplus"
+        f"select {counts}, min(event_id) filter (where not is_new), bool_or(not is_new) from duplicates"
     ).fetchall()
     joined, is_bridge = _same_sessions(connection)
     ((is_mixed,),) = connection.execute(_LATER, {"load": load_id}).fetchall()
@@ -121,10 +131,11 @@ def reconcile(
     _join_sessions(connection)
     _join_streams(connection, source_id)
     touched = joined | {
-        int(row[0]) for row in connection.execute("select distinct session_id from surplus where not is_new").fetchall()
+        int(row[0])
+        for row in connection.execute("select distinct session_id from duplicates where not is_new").fetchall()
     }
     since = 0 if is_mixed or is_bridge else int(oldest) if has_old else None
-    return Reconciled(int(lines), int(count), frozenset(touched), since)
+    return DeduplicationResult(int(lines), int(count), frozenset(touched), since)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -132,9 +143,10 @@ def _run(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _same_sessions(connection: duckdb.DuckDBPyConnection) -> tuple[set[int], bool]:
-    """Runs that share a record are one run: fill ``session_map``.
+    """Fill ``session_map`` with the runs that share a record, which are one run.
 
-    Returns all runs that are concerned, those that will be gone too, and whether stored runs are joined.
+    Returns:
+        All runs in the map, and whether several stored runs become one.
     """
     pairs = connection.execute(
         "select distinct new_session, old_session from matches where chain <> 'system' and new_session <> old_session"
@@ -144,7 +156,7 @@ def _same_sessions(connection: duckdb.DuckDBPyConnection) -> tuple[set[int], boo
     if final:
         connection.executemany("insert into session_map values (?, ?)", [list(item) for item in final.items()])
     stored = {int(pair[1]) for pair in pairs}
-    return set(final), len({final[one] for one in stored}) < len(stored)
+    return set(final), len({final[session] for session in stored}) < len(stored)
 
 
 def _join_sessions(connection: duckdb.DuckDBPyConnection) -> None:
@@ -156,16 +168,16 @@ def _join_sessions(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _join_streams(connection: duckdb.DuckDBPyConnection, source_id: int) -> None:
-    """Sources that share records tell of one server."""
-    linked = "select distinct old_source from matches"
-    streams = f"select stream_id from sources where source_id in ({linked})"
+    """Give sources that share records one stream: they are logs of the same server."""
+    matched = "select distinct old_source from matches"
+    streams = f"select stream_id from sources where source_id in ({matched})"
     ((stream,),) = connection.execute(f"select min(stream_id) from ({streams})").fetchall()
     connection.execute(f"update sources set stream_id = ? where stream_id in ({streams})", [stream])
     connection.execute("update sources set stream_id = ? where source_id = ?", [stream, source_id])
 
 
 def _components(pairs: list[tuple[int, int]]) -> dict[int, int]:
-    """The smallest number each number is connected with.
+    """Map each number to the smallest number that it is connected with.
 
     >>> _components([(5, 3), (5, 1), (8, 9)])
     {5: 1, 3: 1, 1: 1, 8: 8, 9: 8}

@@ -1,4 +1,4 @@
-"""The proof of the line formats: what each file says is shown by its samples."""
+"""The proof of the line formats: samples show every property that a format file declares."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from erranalytics.ingestion import stored_text
 from erranalytics.parsing.events import parse
 from erranalytics.parsing.lineformats import UNKNOWN, FormatBook, LineFormat, Sample
 
-# Stamps that name no zone are read as UTC, and lines without a stamp get no time.
+# Stamps without a zone are read as UTC, and lines without a stamp get no time.
 _CLOCK = Clock("UTC", near=datetime.fromisoformat("2026-01-01"))
 _OF_CALLS = {"status_code": "http_status", "model": "model", "endpoint": "endpoint", "error_type": "error_type"}
 _PLAIN = LineFormat.__dataclass_fields__["rebuilt"].default
 
 
 def check(book: FormatBook) -> list[str]:
-    """Every fault: of the samples, of what a file says of other formats, and of what no sample shows."""
+    """All faults: of the samples, of references to other formats, and of properties that no sample shows."""
     return [*_recognised(book), *_named(book), *_shown(book)]
 
 
 def _recognised(book: FormatBook) -> Iterator[str]:
-    """Each sample is recognised as its format and gives the groups it expects."""
+    """Check that each sample is recognised as its format and gives the groups that it expects."""
     for item in book.formats:
         unit = item.units[0] if item.units and not item.anywhere else None
         for sample in item.sample:
@@ -39,14 +39,14 @@ def _recognised(book: FormatBook) -> Iterator[str]:
             if row["is_noise"][0] != sample.noise:
                 yield _fault(item, f"noise is not {sample.noise}", sample)
             groups = pl.col("body").str.extract_groups(item.pattern)
-            found = row.select(groups).unnest("body").row(0, named=True) if item.groups else {}
+            values = row.select(groups).unnest("body").row(0, named=True) if item.groups else {}
             for group, value in sample.expect.items():
-                if found.get(group) != value:
-                    yield _fault(item, f"{group} is {found.get(group)!r}, not {value!r}", sample)
+                if values.get(group) != value:
+                    yield _fault(item, f"{group} is {values.get(group)!r}, not {value!r}", sample)
 
 
 def _named(book: FormatBook) -> Iterator[str]:
-    """The formats that a file names exist, and one takes the lines of strangers."""
+    """Check that the formats that a file names exist, and that one format takes the lines of unknown programs."""
     for item in book.formats:
         for key in ("continues", "alone", "lookalike", "stack"):
             value = getattr(item, key) or ()
@@ -59,7 +59,7 @@ def _named(book: FormatBook) -> Iterator[str]:
 
 
 def _shown(book: FormatBook) -> Iterator[str]:
-    """Each property of a format is shown by a sample, and the samples agree with what the stages make of them."""
+    """Check that a sample shows each property of a format, and that the stages give what the samples expect."""
     owners = [(item, sample) for item in book.formats for sample in item.sample]
     events = _events(book, owners)
     for (item, sample), row in zip(owners, events.iter_rows(named=True), strict=True):
@@ -80,7 +80,7 @@ def _shown(book: FormatBook) -> Iterator[str]:
 
 
 def _unshown(item: LineFormat, rows: pl.DataFrame) -> Iterator[str]:
-    """What a file says and none of its samples shows."""
+    """Yield the properties of a format that none of its samples shows."""
     lines = pl.Series([sample.line for sample in item.sample])
     if item.prefix and not lines.str.starts_with(item.prefix).any():
         yield "no sample begins with the prefix"
@@ -89,7 +89,7 @@ def _unshown(item: LineFormat, rows: pl.DataFrame) -> Iterator[str]:
         if pattern and not lines.str.contains(pattern).any():
             yield f"no sample matches '{key}'"
     if item.closes and lines.str.contains(item.closes).all():
-        yield "no sample goes on: all match 'closes'"
+        yield "no sample continues: all match 'closes'"
     clocks = {sample.clock for sample in item.sample}
     for clock in {item.clock, item.local} - {None}:
         if clock not in clocks:
@@ -101,10 +101,10 @@ def _unshown(item: LineFormat, rows: pl.DataFrame) -> Iterator[str]:
 
 
 def _unbuilt(item: LineFormat, rows: pl.DataFrame) -> Iterator[str]:
-    """What of the rebuilt text no sample shows."""
+    """Yield the parts of the rebuilt text that no sample shows."""
     if not any(sample.rebuilt for sample in item.sample):
         yield "no sample expects a rebuilt text"
-    parts = [one for part in item.rebuilt for one in ((part,) if isinstance(part, str) else part)]
+    parts = [text for part in item.rebuilt for text in ((part,) if isinstance(part, str) else part)]
     pieces = {name for part in parts for name in re.findall(r"\{(\w+)\}", part)}
     if "our_fault" in pieces and not item.routed:
         yield "'our_fault' is the text of a format that is routed"
@@ -114,8 +114,8 @@ def _unbuilt(item: LineFormat, rows: pl.DataFrame) -> Iterator[str]:
 
 
 def _events(book: FormatBook, owners: list[tuple[LineFormat, Sample]]) -> pl.DataFrame:
-    """The samples as EVENTS, with the text that is rebuilt of what a store keeps of them."""
-    # What another format begins alike comes to its reader first.
+    """The samples as EVENTS, with the text that is rebuilt from the columns that a store keeps."""
+    # A line that looks like one of another format goes to the reader of that format first.
     first = {item.lookalike: item.name for item in book.formats if item.lookalike}
     records = pl.DataFrame(
         {
@@ -129,9 +129,9 @@ def _events(book: FormatBook, owners: list[tuple[LineFormat, Sample]]) -> pl.Dat
     records = records.with_columns(**missing).select(schema.RECORDS.names()).cast(schema.RECORDS)
     events, _ = parse(records, book=book, clock=_CLOCK)
     is_record = pl.col("format").is_in(book.read_by("record"))
-    found = decoding.read(events.select(pl.when(is_record).then("text")).to_series())
-    found = found.select("row", **{name: pl.col(column) for name, column in _OF_CALLS.items()})
-    events = events.drop("text").with_row_index("row").join(found, on="row", how="left", maintain_order="left")
+    calls = decoding.read(events.select(pl.when(is_record).then("text")).to_series())
+    calls = calls.select("row", **{name: pl.col(column) for name, column in _OF_CALLS.items()})
+    events = events.drop("text").with_row_index("row").join(calls, on="row", how="left", maintain_order="left")
     return stored_text.rebuild(events, book)
 
 

@@ -1,4 +1,12 @@
-"""Which stored source an input is: known by its bytes, never by its name."""
+"""Recognise an input that is stored already, by its bytes and never by its name.
+
+The store keeps the size and the digest of each source. With a stored source of 900 bytes:
+
+    input                                               find_stored
+    the same 900 bytes, under any name                  StoredSource(byte_count=900, is_all=True): nothing to do
+    these 900 bytes and 200 more                        StoredSource(byte_count=900, is_all=False): it has grown
+    other bytes under the same name                     None: a new source, see was_replaced
+"""
 
 from __future__ import annotations
 
@@ -23,7 +31,7 @@ from erranalytics.wrappers import unwrapping
 if TYPE_CHECKING:
     import hashlib
 
-# How long after the last record of one file the first of the next may come.
+# The longest time between the last record of a file and the first of the next.
 LONGEST_PAUSE = timedelta(minutes=5)
 
 RECENT_LINES = 2000
@@ -35,10 +43,10 @@ _PIECE_MARK = re.compile(r"[\W_]*(?:\d{0,14}|[a-z]{2})[\W_]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredSource:
     """A stored source whose bytes are a prefix of an input.
 
-    ``digest`` is over those bytes; ``is_all`` when no more follow.
+    ``digest`` covers those bytes; ``is_all`` means that the input has no more.
     """
 
     row: dict[str, Any]
@@ -48,12 +56,12 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Where a source ended that the next file of the same run may continue.
+class SourceEnd:
+    """The end of a source, which the next file of the same call may continue.
 
-    ``chain`` are the sources that continue each other up to this one, ``sessions`` are the numbers of the run in which
-    it began and of the one before that. ``state`` is the one behind its last line, ``before`` the one before its last
-    ``lines``; ``is_whole`` when the last of them has its end.
+    ``chain`` are the sources that continue each other, up to this one; ``sessions`` are the numbers of the run of the
+    server in which it began and of the run before. ``before`` and ``state`` are the states before and after its last
+    ``lines``; ``is_whole`` means that the last of them has a line end.
     """
 
     uri: str
@@ -71,8 +79,8 @@ class Ending:
         """Lines of the source."""
         return self.state.line_no - 1
 
-    def opened(self, formats: FormatBook) -> State:
-        """The state before its last record, with the lines of that record; after a line without end it is closed."""
+    def reopened(self, formats: FormatBook) -> State:
+        """The state before its last record, with the lines of that record; a line without end leaves nothing open."""
         if not self.is_whole:
             return self.state
         _, _, state = pipeline.step(self.lines, self.before, formats=formats, is_last=False)
@@ -80,11 +88,13 @@ class Ending:
         return self.state if waiting is not None and waiting.height else state
 
 
-def find_known(connection: duckdb.DuckDBPyConnection, source: Source, *, host: str | None = None) -> Known | None:
-    """The stored source whose bytes are a prefix of this one, the longest of them.
+def find_stored(
+    connection: duckdb.DuckDBPyConnection, source: Source, *, host: str | None = None
+) -> StoredSource | None:
+    """Find the longest stored source whose bytes are a prefix of this one.
 
-    A few lines without a date are no identity: there only the same content or the same name counts.
-    Under another ``host`` label the same bytes are another source.
+    A few lines without a date do not identify a source, so they also need the same size or the same name. Under another
+    ``host`` label the same bytes are another source.
     """
     candidates = frames.rows(
         connection,
@@ -107,80 +117,88 @@ def find_known(connection: duckdb.DuckDBPyConnection, source: Source, *, host: s
         return None
     for is_flat, digests_of in ((False, prefix_digests), (True, flat_digests)):
         rows = [row for row in candidates if _is_flat(row) == is_flat]
-        # One byte more tells whether that is all there is.
+        # A digest of one more byte exists only if the input goes on.
         sizes = [int(row["byte_count"]) for row in rows]
         digests = digests_of(source, [*sizes, *(size + 1 for size in sizes)]) if rows else {}
         for row in rows:
             size = int(row["byte_count"])
             if size in digests and digests[size].hexdigest() == row["content_digest"]:
-                return Known(row, size, digests[size], is_all=size + 1 not in digests)
+                return StoredSource(row, size, digests[size], is_all=size + 1 not in digests)
     return None
 
 
 def _is_flat(row: dict[str, Any]) -> bool:
-    """Whether a long source was stored with the digest of an earlier version."""
+    """Whether a long source was stored with the kind of digest that earlier versions used."""
     return int(row["byte_count"]) > LEAF_BYTES and not str(row["content_digest"]).startswith(TREE)
 
 
 def was_replaced(connection: duckdb.DuckDBPyConnection, source: Source) -> bool:
-    """Whether a file of this name was read before and had other content: it was rotated in place or truncated."""
+    """Whether a file of this name was stored with other content: it was rotated in place or truncated."""
     if source.mtime is None:
         return False
     return bool(connection.execute("select 1 from sources where uri = ?", [source.uri]).fetchall())
 
 
-def continues(source: Source, first: State, ending: Ending, *, host: str | None, formats: FormatBook) -> bool:
-    """Whether a new source goes on where another file of this run ended.
+def continues(source: Source, first: State, end: SourceEnd, *, host: str | None, formats: FormatBook) -> bool:
+    """Whether a new source continues another file that was read in the same call.
 
-    It does when it is a piece of the same name that begins in the middle of a run of the server, shortly after the
-    last record of the other, and does not repeat what stands there. A piece without any time must begin with a line of
-    a runner.
+    It must be a piece of the same log that begins in the middle of a run of the server, shortly after the last record
+    of the other, and does not repeat its lines. A piece without times must begin with a line of a runner.
     """
-    if host != ending.host or not is_sibling(source.uri, ending.uri):
+    # server.log.1 ends with     time=2026-11-20T08:10:00.000Z level=INFO … msg="entering retry loop"
+    # server.log begins with
+    #   time=2026-11-20T08:10:05.000Z level=INFO … msg="loading model"    continues: 5 s later, in the same run
+    #   time=2026-11-20T08:10:05.000Z level=INFO … msg="server config"    does not: a run of the server begins
+    #   time=2026-11-20T09:10:00.000Z level=INFO … msg="loading model"    does not: LONGEST_PAUSE has passed
+    if host != end.host or not is_sibling(source.uri, end.uri):
         return False
     sample = source.text_sample()
     lines = to_lines(sample.encode())["raw"].to_list()
     is_listening = any(_LISTENING.search(line) for line in lines[:5])
-    if any(_SERVER_START.search(line) for line in lines[:1]) or (is_listening and not ending.state.session.has_config):
+    if any(_SERVER_START.search(line) for line in lines[:1]) or (is_listening and not end.state.session.has_config):
         return False
     if not first.clock.is_dated:
         return _is_of_runner(lines, first, formats=formats)
-    last, clock, before = ending.state.clock.last_ts, first.clock, ending.state.clock
+    last, clock, before = end.state.clock.last_ts, first.clock, end.state.clock
     moment = clock.last_ts
     if clock.own.seconds is None and before.own.seconds is not None:
-        # Only local stamps in this piece: they are those of the same server.
+        # This piece has only local stamps, which are in the zone of the same server.
         moment = (clock.near - timedelta(seconds=before.own.seconds)).replace(tzinfo=UTC)
     if last is None or moment is None or not -timedelta(seconds=1) <= moment - last <= LONGEST_PAUSE:
         return False
-    return not _repeats(lines, tuple(ending.lines.tail(RECENT_LINES)["raw"].to_list()))
+    return not _repeats(lines, tuple(end.lines.tail(RECENT_LINES)["raw"].to_list()))
 
 
-def _repeats(lines: list[str], ending: tuple[str, ...]) -> bool:
-    """Whether text begins with the last lines of another, more of them than are written twice now and then.
+def _repeats(lines: list[str], last_lines: tuple[str, ...]) -> bool:
+    """Whether a text begins with the last lines of another, and with more of them than a log repeats by chance.
 
     >>> _repeats([*"cdefghijkl"], tuple("abcdefghij")), _repeats([*"ijkl"], tuple("abcdefghij"))
     (True, False)
     """
-    places = [place for place, line in enumerate(ending[: 1 - LEAST_REPEATED]) if line == lines[0]]
-    return any(list(ending[place:]) == lines[: len(ending) - place] for place in places)
+    starts = [start for start, line in enumerate(last_lines[: 1 - LEAST_REPEATED]) if line == lines[0]]
+    return any(list(last_lines[start:]) == lines[: len(last_lines) - start] for start in starts)
 
 
 def _is_of_runner(lines: list[str], first: State, *, formats: FormatBook) -> bool:
     """Whether a piece begins with a line of a model runner, which has no stamp of its own."""
     bodies, _ = unwrapping.unwrap(to_lines("".join(lines[:1]).encode()), first.wrapping, is_last=True)
-    known = formats.recognise(bodies.select("body", "unit"))["format"].to_list()
-    return bool(known) and known[0] in formats.by_name and formats.by_name[known[0]].owner == "runner"
+    names = formats.recognise(bodies.select("body", "unit"))["format"].to_list()
+    return bool(names) and names[0] in formats.by_name and formats.by_name[names[0]].owner == "runner"
 
 
-def is_sibling(one: str, other: str) -> bool:
-    """Whether two names are those of pieces: ``x.log.2`` and ``x.log.1``, ``part-7`` and ``part-8``."""
-    a, b = PurePath(one), PurePath(other)
+def is_sibling(name: str, other: str) -> bool:
+    """Whether two names are those of pieces of one log.
+
+    >>> is_sibling("x.log.2", "x.log.1"), is_sibling("part-9", "part-10"), is_sibling("server.log", "client.log")
+    (True, True, False)
+    """
+    a, b = PurePath(name), PurePath(other)
     if a.parent != b.parent or a.name == b.name:
         return False
     start = next(
         (n for n, (x, y) in enumerate(zip(a.name, b.name, strict=False)) if x != y), min(len(a.name), len(b.name))
     )
-    # Back to the first digit of a number, so that 9 and 10 are seen whole.
+    # Go back to the first digit of a number, so that 10 and 11 are compared as numbers and not as 0 and 1.
     while start and a.name[start - 1].isdigit():
         start -= 1
     ends = [a.name[start:], b.name[start:]]

@@ -1,7 +1,8 @@
-"""Some text judged without a store: what stands alone at once, what needs its neighbours in a store in memory.
+"""Classify text without a store on disk.
 
-A block in which no two records are problems has no failure that echoes: its verdicts are its answer. Others are derived
-in a store that the process keeps, in a transaction that is taken back; what is large has a store of its own.
+In a text with at most one problem no failure has consequences, so its verdicts are the answer. Any other text is
+derived in a store in memory. A small one uses a store that its thread keeps, in a transaction that is rolled back; a
+large one gets its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from erranalytics.sources.files import Source
 if TYPE_CHECKING:
     import duckdb
 
-    from erranalytics.ingestion.loads import Options
+    from erranalytics.ingestion.options import Options
 
 _VERDICTS = """
 select e.line_no, e.line_count, strftime(e.ts, '%Y-%m-%dT%H:%M:%S.%fZ') as ts, e.ts_source, e.format, e.level,
@@ -41,28 +42,28 @@ order by e.event_id
 """
 
 
-_KEPT = threading.local()
+_LOCAL = threading.local()
 
 
 def verdicts(
     source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Frames with the fields ``classify`` writes, in input order."""
+    """Yield frames with the fields that ``classify`` writes, in input order."""
     text = ParsedText.of(source, rules=rules, formats=formats, wrapper=wrapper) if pipeline.is_small(source) else None
     if text is None:
-        with stored_alone(source, rules=rules, formats=formats, wrapper=wrapper) as connection:
-            yield from _told(connection)
+        with separate_store(source, rules=rules, formats=formats, wrapper=wrapper) as connection:
+            yield from _verdict_frames(connection)
     elif text.problem_count > 1:
-        with derived(text) as connection:
-            found = list(_told(connection))
-        yield from found
+        with derived_store(text) as connection:
+            chunks = list(_verdict_frames(connection))
+        yield from chunks
     elif not text.events.is_empty():
-        yield text.told()
+        yield text.verdicts()
 
 
 @dataclass(frozen=True)
 class ParsedText:
-    """A small source, parsed into ``batches`` and judged: its ``events`` with their verdicts."""
+    """A small source, parsed into ``batches``, and its ``events`` with their verdicts."""
 
     source: Source
     first: State
@@ -73,20 +74,20 @@ class ParsedText:
 
     @classmethod
     def of(cls, source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None) -> ParsedText:
-        """Parse and judge a source."""
+        """Parse and classify a source."""
         first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
         batches = tuple(pipeline.parsed(source, state=first, start=0, formats=formats, is_small=True))
         events = pl.concat([batch.events for batch in batches])
-        judged = extraction.extract(judge(events, rules=rules), rules=rules, formats=formats).events
-        return cls(source, first, batches, judged, rules, formats)
+        classified = extraction.extract(judge(events, rules=rules), rules=rules, formats=formats).events
+        return cls(source, first, batches, classified, rules, formats)
 
     @property
     def problem_count(self) -> int:
         """How many of the events are problems."""
         return sum(severity in extraction.PROBLEMS for severity in self.events["severity"])
 
-    def told(self) -> pl.DataFrame:
-        """The fields ``classify`` writes, where at most one event is a problem."""
+    def verdicts(self) -> pl.DataFrame:
+        """The fields that ``classify`` writes; valid only where at most one event is a problem."""
         categories = {cause.code: cause.category for cause in self.rules.causes.values()}
         is_error = pl.col("severity").is_in(extraction.PROBLEMS).fill_null(value=False)
         return self.events.select(
@@ -100,7 +101,7 @@ class ParsedText:
         )
 
 
-def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
+def _verdict_frames(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
     from erranalytics.store import frames
 
     for frame in frames.stream(connection, _VERDICTS):
@@ -109,28 +110,26 @@ def _told(connection: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
 
 
 @contextmanager
-def derived(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The store of this thread with the text and its incidents, until it is taken back."""
+def derived_store(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Load a text into the store of this thread and derive its incidents; the end of the block rolls this back."""
     from erranalytics.derivation.steps import OF_INCIDENTS, OF_RUNS, derive
     from erranalytics.ingestion.appender import Appender, Totals
-    from erranalytics.ingestion.resume import next_begin, write_sources
+    from erranalytics.ingestion.resume import next_start, write_sources
     from erranalytics.ingestion.rulebook_rows import write_catalogue
 
-    connection = getattr(_KEPT, "connection", None)
+    connection = getattr(_LOCAL, "connection", None)
     if connection is None:
-        connection = _KEPT.connection = _opened()
+        connection = _LOCAL.connection = _open()
         write_catalogue(connection, text.rules)
     connection.begin()
     try:
-        begin, options = (
-            next_begin(connection, text.first),
-            _options(connection, rules=text.rules, formats=text.formats),
-        )
-        appender = Appender(connection, options, event_id=begin.event)
-        appender.append([(begin, Totals(), batch) for batch in text.batches])
-        write_sources(connection, [(text.source, text.batches[-1], begin)], options)
+        start = next_start(connection, text.first)
+        options = _options(connection, rules=text.rules, formats=text.formats)
+        appender = Appender(connection, options, event_id=start.event_id)
+        appender.append([(start, Totals(), batch) for batch in text.batches])
+        write_sources(connection, [(text.source, text.batches[-1], start)], host=None)
         steps = OF_RUNS | OF_INCIDENTS if with_runs else OF_INCIDENTS
-        loads = range(begin.load_id, begin.load_id + 1)
+        loads = range(start.load_id, start.load_id + 1)
         derive(connection, formats=text.formats, loads=loads, steps=steps)
         yield connection
     finally:
@@ -138,13 +137,13 @@ def derived(text: ParsedText, *, with_runs: bool = False) -> Iterator[duckdb.Duc
 
 
 @contextmanager
-def stored_alone(
+def separate_store(
     source: Source, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store that holds the source and is gone afterwards."""
+    """Load a source into a new store in memory, which is gone after the block."""
     from erranalytics.ingestion import loads
 
-    connection = _opened()
+    connection = _open()
     try:
         loads.load(connection, source, _options(connection, rules=rules, formats=formats, wrapper=wrapper))
         yield connection
@@ -152,8 +151,8 @@ def stored_alone(
         connection.close()
 
 
-def _opened() -> duckdb.DuckDBPyConnection:
-    """A store in memory, with the table ``verdicts`` for what is found of every event."""
+def _open() -> duckdb.DuckDBPyConnection:
+    """Open a store in memory, with a table ``verdicts`` for the columns of events that the store does not keep."""
     from erranalytics.store.connection import open_in_memory
 
     connection = open_in_memory()
@@ -167,12 +166,12 @@ def _opened() -> duckdb.DuckDBPyConnection:
 def _options(
     connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, formats: FormatBook, wrapper: str | None = None
 ) -> Options:
-    from erranalytics.ingestion import loads
+    from erranalytics.ingestion.options import Options
     from erranalytics.store import frames
 
-    def keep(events: pl.DataFrame) -> None:
+    def write(events: pl.DataFrame) -> None:
         names = ("event_id", "severity", "confidence", "rule", "fingerprint")
         frames.append(connection, "verdicts", events.select(*names, http_status="status"))
 
     zone = zones.local(None)
-    return loads.Options(formats, rules, default_tz=zone, wrapper=wrapper, on_events=keep)
+    return Options(formats, rules, default_tz=zone, wrapper=wrapper, on_events=write)

@@ -1,4 +1,4 @@
-"""Inputs one after the other into an open store: files, folders of dumped requests, standard input, the journal."""
+"""Load inputs into an open store in turn: files, folders of dumped requests, standard input, the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import polars as pl
 from erranalytics.clocks.clock import first_clock
 from erranalytics.errors import ErranalyticsError, InputError
 from erranalytics.ingestion import identity, journal_bookmark, loads, pipeline
-from erranalytics.ingestion.loads import LoadResult, Options, Small
+from erranalytics.ingestion.loads import LoadResult, ParsedSource
+from erranalytics.ingestion.options import Options
 from erranalytics.ingestion.pipeline import State
 from erranalytics.ingestion.resume import first_state
 from erranalytics.sources import compression, journalctl, request_dumps
@@ -27,20 +28,21 @@ from erranalytics.sources.journalctl import Journal
 from erranalytics.sources.request_dumps import DumpFolder
 from erranalytics.store import frames
 
-# Small sources are stored together; so much is lost at most when the program is killed.
+# Small sources are stored together, up to this much, which is also the most that is lost when the program is killed.
 TOGETHER_BYTES = 4 << 20
 TOGETHER_COUNT = 100
-# What a source may be refused with.
+# Exceptions that refuse a source.
 _REFUSALS = (ErranalyticsError, duckdb.Error, pl.exceptions.PolarsError)
-# How much text there is in an archive that does not tell its size, for progress only.
+# The guess, for progress only, how much longer the text of an archive is that does not state its size.
 USUAL_RATIO = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told while it happens: an input begins, bytes to come, bytes done, all read, it is in the store or is not.
+class ProgressCallbacks:
+    """Functions to call while inputs are loaded; all bytes are those on disk.
 
-    Bytes are those on disk.
+    ``on_source`` gets the name of an input that begins, ``on_total`` more bytes to come, ``on_bytes`` more bytes done;
+    ``on_read`` is called when a source is read, ``on_result`` or ``on_fault`` when an input is stored or refused.
     """
 
     on_source: Callable[[str], None] = lambda uri: None
@@ -52,177 +54,183 @@ class Watch:
 
 
 @dataclass(slots=True)
-class Intake:
-    """Loads into one store; ``results`` and ``faults`` tell what became of each input."""
+class Inputs:
+    """Loads inputs into one store; each input adds to ``results`` or ``faults``."""
 
     connection: duckdb.DuckDBPyConnection
     options: Options
-    watch: Watch
+    callbacks: ProgressCallbacks
     results: list[LoadResult] = field(default_factory=list)
     faults: list[ErranalyticsError] = field(default_factory=list)
-    _waiting: list[tuple[Small | LoadResult, str | None]] = field(default_factory=list)
+    _waiting: list[tuple[ParsedSource | LoadResult, str | None]] = field(default_factory=list)
 
-    def take(self, paths: Sequence[str]) -> None:
-        """Files, folders, globs and ``-``; what cannot be read is a fault, the others go on."""
-        found = in_order(list(request_dumps.grouped(expand(paths))))
-        sizes = [size_on_disk(one) for one in found]
-        self.watch.on_total(sum(size or 0 for size in sizes))
+    def load(self, paths: Sequence[str]) -> None:
+        """Load files, folders, globs and ``-``; an input that cannot be read is a fault, and the others are loaded."""
+        inputs = in_order(list(request_dumps.grouped(expand(paths))))
+        sizes = [size_on_disk(name) for name in inputs]
+        self.callbacks.on_total(sum(size or 0 for size in sizes))
         try:
-            for one, size in zip(found, sizes, strict=True):
+            for name, size in zip(inputs, sizes, strict=True):
                 try:
-                    source = self._opened(one)
+                    source = self._open(name)
                 except InputError as fault:
-                    self.watch.on_bytes(size or 0)
-                    self._fail(fault)
+                    self.callbacks.on_bytes(size or 0)
+                    self._add_fault(fault)
                     continue
-                note = one.told() if isinstance(one, DumpFolder) else None
+                note = name.told() if isinstance(name, DumpFolder) else None
                 try:
-                    self._take(source, source.byte_size if size is None else size, note=note)
+                    self._load_source(source, source.byte_size if size is None else size, note=note)
                 finally:
                     discard(source)
         except Exception:
-            # Those before it are not to blame.
+            # The sources before it are not at fault.
             self._store_waiting()
             raise
         self._store_waiting()
 
-    def _take(self, source: Source, size: int, *, note: str | None) -> None:
-        """Load a source, or let it wait for others when it is small and continues none."""
-        if self._may_meet(source):
+    def _load_source(self, source: Source, size: int, *, note: str | None) -> None:
+        """Load a source, or let it wait for others if it is small and does not continue the one before it."""
+        if self._may_match_waiting(source):
             self._store_waiting()
-        with _metered(source, size, self.watch.on_bytes) as advance:
-            options = replace(self.options, on_bytes=advance, on_read=self.watch.on_read)
-            known = identity.find_known(self.connection, source, host=options.host)
-            if known and known.is_all:
-                self._waiting.append((loads.nothing_new(source, known), None))
+        with _metered(source, size, self.callbacks.on_bytes) as advance:
+            options = replace(self.options, on_bytes=advance, on_read=self.callbacks.on_read)
+            stored = identity.find_stored(self.connection, source, host=options.host)
+            if stored and stored.is_all:
+                self._waiting.append((loads.nothing_new(source, stored), None))
                 return
             first = first_state(source, options)
-            if known or self._goes_on(source, first) or not pipeline.is_small(source, options.block_bytes):
+            if stored or self._continues_previous(source, first) or not pipeline.is_small(source, options.block_bytes):
                 self._store_waiting()
-                after = self.results[-1].ending if self.results else None
-                self._keep(loads.load(self.connection, source, options, after=after), note=note)
+                previous = self.results[-1].source_end if self.results else None
+                self._add_result(loads.load(self.connection, source, options, previous=previous), note=note)
                 return
             self._waiting.append((loads.parse_small(self.connection, source, options, first=first), note))
-        smalls = [one for one, _ in self._waiting if isinstance(one, Small)]
-        if len(smalls) >= TOGETHER_COUNT or sum(small.size for small in smalls) >= TOGETHER_BYTES:
+        parsed = [waiting for waiting, _ in self._waiting if isinstance(waiting, ParsedSource)]
+        if len(parsed) >= TOGETHER_COUNT or sum(source.size for source in parsed) >= TOGETHER_BYTES:
             self._store_waiting()
 
-    def _may_meet(self, source: Source) -> bool:
-        """Whether a source may be known when those that wait are stored: by its first bytes, or by its name."""
+    def _may_match_waiting(self, source: Source) -> bool:
+        """Whether a waiting source may be the same one, by its first bytes or by its name."""
         return any(
-            small.source.uri == source.uri or source.sample.startswith(small.source.sample[:HEAD_BYTES])
-            for small, _ in self._waiting
-            if isinstance(small, Small)
+            waiting.source.uri == source.uri or source.sample.startswith(waiting.source.sample[:HEAD_BYTES])
+            for waiting, _ in self._waiting
+            if isinstance(waiting, ParsedSource)
         )
 
-    def _goes_on(self, source: Source, first: State) -> bool:
+    def _continues_previous(self, source: Source, first: State) -> bool:
         """Whether a source continues the one before it."""
-        before = self._waiting[-1][0] if self._waiting else self.results[-1] if self.results else None
-        if before is None or not identity.is_sibling(source.uri, before.uri):
+        previous = self._waiting[-1][0] if self._waiting else self.results[-1] if self.results else None
+        if previous is None or not identity.is_sibling(source.uri, previous.uri):
             return False
-        after = before.ending_for(self.options) if isinstance(before, Small) else before.ending
-        return after is not None and identity.continues(
-            source, first, after, host=self.options.host, formats=self.options.formats
+        if isinstance(previous, ParsedSource):
+            source_end = previous.source_end(host=self.options.host)
+        else:
+            source_end = previous.source_end
+        return source_end is not None and identity.continues(
+            source, first, source_end, host=self.options.host, formats=self.options.formats
         )
 
     def _store_waiting(self) -> None:
-        """Store what waits, together; if that fails, one by one."""
-        waiting, self._waiting = self._waiting, []
-        smalls = [one for one, _ in waiting if isinstance(one, Small)]
+        """Store the waiting sources together; if that fails, one by one."""
+        entries, self._waiting = self._waiting, []
+        parsed = [waiting for waiting, _ in entries if isinstance(waiting, ParsedSource)]
         try:
-            results = iter(loads.load_together(self.connection, smalls, self.options))
+            results = iter(loads.load_together(self.connection, parsed, self.options))
         except _REFUSALS:
-            if len(smalls) < 2:
+            if len(parsed) < 2:
                 raise
-            self._one_by_one(waiting)
+            self._store_one_by_one(entries)
             return
-        for one, note in waiting:
-            self._keep(next(results) if isinstance(one, Small) else one, note=note)
+        for waiting, note in entries:
+            self._add_result(next(results) if isinstance(waiting, ParsedSource) else waiting, note=note)
 
-    def _one_by_one(self, waiting: Sequence[tuple[Small | LoadResult, str | None]]) -> None:
-        """Store what can be stored, so that a bad source does not take the others with it; then the fault is raised."""
+    def _store_one_by_one(self, entries: Sequence[tuple[ParsedSource | LoadResult, str | None]]) -> None:
+        """Store every source that can be stored, and then raise the first fault."""
         first: Exception | None = None
-        for one, note in waiting:
+        for waiting, note in entries:
             try:
-                (result,) = (
-                    loads.load_together(self.connection, [one], self.options) if isinstance(one, Small) else [one]
-                )
+                if isinstance(waiting, ParsedSource):
+                    (result,) = loads.load_together(self.connection, [waiting], self.options)
+                else:
+                    result = waiting
             except _REFUSALS as fault:
                 first = first or fault
             else:
-                self._keep(result, note=note)
+                self._add_result(result, note=note)
         if first:
             raise first
 
-    def take_journal(self, wanted: Journal) -> None:
-        """What the journal holds since the last time, and the gap when the last entry is gone from it."""
+    def load_journal(self, journal: Journal) -> None:
+        """Load the entries since the last time, and record a gap if the last entry is no longer in the journal."""
         host = self.options.host
-        self.watch.on_source(wanted.uri)
-        last_us = journal_bookmark.last_read(self.connection, wanted, host=host)
+        self.callbacks.on_source(journal.uri)
+        last_us = journal_bookmark.last_read(self.connection, journal, host=host)
         try:
-            piece = journalctl.read(wanted, since_us=last_us, on_bytes=self.watch.on_bytes)
+            piece = journalctl.read(journal, since_us=last_us, on_bytes=self.callbacks.on_bytes)
         except InputError as fault:
-            self._fail(fault)
+            self._add_fault(fault)
             return
-        self.watch.on_total(2 * piece.source.byte_size)
+        self.callbacks.on_total(2 * piece.source.byte_size)
         if piece.last_us is None or piece.last_us == last_us:
             discard(piece.source)
-            self._keep(LoadResult(wanted.uri, "known", "journald-json"), note=piece.note)
+            self._add_result(LoadResult(journal.uri, "known", "journald-json"), note=piece.note)
             return
         source, notes = piece.source, [piece.note]
         try:
-            with _metered(source, source.byte_size, self.watch.on_bytes) as advance:
-                options = replace(self.options, on_bytes=advance, on_read=self.watch.on_read)
+            with _metered(source, source.byte_size, self.callbacks.on_bytes) as advance:
+                options = replace(self.options, on_bytes=advance, on_read=self.callbacks.on_read)
                 result = loads.load(self.connection, source, options)
         finally:
             discard(source)
         with frames.transaction(self.connection):
             if last_us is not None and piece.first_us is not None and piece.first_us > last_us:
-                notes.append(journal_bookmark.write_gap(self.connection, wanted, from_us=last_us, to_us=piece.first_us))
-            journal_bookmark.remember(self.connection, wanted, piece.last_us, host=host)
-        self._keep(result, note="; ".join(note for note in notes if note))
+                notes.append(
+                    journal_bookmark.write_gap(self.connection, journal, from_us=last_us, to_us=piece.first_us)
+                )
+            journal_bookmark.remember(self.connection, journal, piece.last_us, host=host)
+        self._add_result(result, note="; ".join(note for note in notes if note))
 
-    def _opened(self, one: str | DumpFolder | InputError) -> Source:
-        if isinstance(one, InputError):
-            raise one
-        name = one if isinstance(one, str) else one.uri
-        self.watch.on_source("stdin" if name == "-" else name)
-        if one != "-":
-            return opened(one)
-        stream = cast(BinaryIO, journalctl.Counted(sys.stdin.buffer, self.watch.on_bytes))
-        source = open_spooled(stream, uri=one)
-        # Its bytes are read twice: into a file, whose end must be known first, and out of it.
-        self.watch.on_total(2 * source.byte_size)
+    def _open(self, name: str | DumpFolder | InputError) -> Source:
+        if isinstance(name, InputError):
+            raise name
+        uri = name if isinstance(name, str) else name.uri
+        self.callbacks.on_source("stdin" if uri == "-" else uri)
+        if name != "-":
+            return open_input(name)
+        stream = cast(BinaryIO, journalctl.Counted(sys.stdin.buffer, self.callbacks.on_bytes))
+        source = open_spooled(stream, uri=name)
+        # Its bytes are read twice: first into a file, because the size must be known, and then from that file.
+        self.callbacks.on_total(2 * source.byte_size)
         return source
 
-    def _keep(self, result: LoadResult, *, note: str | None) -> None:
-        """Keep a result, with what was seen before its source was read."""
-        result = replace(result, note="; ".join(one for one in (note, result.note) if one) or None)
+    def _add_result(self, result: LoadResult, *, note: str | None) -> None:
+        """Add a result, with the note of the reader before its own."""
+        result = replace(result, note="; ".join(text for text in (note, result.note) if text) or None)
         self.results.append(result)
-        self.watch.on_result(result)
+        self.callbacks.on_result(result)
 
-    def _fail(self, fault: ErranalyticsError) -> None:
+    def _add_fault(self, fault: ErranalyticsError) -> None:
         self.faults.append(fault)
-        self.watch.on_fault(fault)
+        self.callbacks.on_fault(fault)
 
 
-def in_order(found: list[str | DumpFolder | InputError]) -> list[str | DumpFolder | InputError]:
-    """Inputs as they came, but pieces of one name in the order of time: ``x.log`` goes on where ``x.log.1`` ends."""
+def in_order(inputs: list[str | DumpFolder | InputError]) -> list[str | DumpFolder | InputError]:
+    """Sort pieces of one log by time, and keep other inputs in their order: ``x.log`` continues ``x.log.1``."""
     ordered: list[str | DumpFolder | InputError] = []
-    run: list[str] = []
-    for one in [*found, None]:
-        if run and not (isinstance(one, str) and identity.is_sibling(one, run[-1])):
-            ordered += _by_time(run) if len(run) > 1 else run
-            run = []
-        if isinstance(one, str):
-            run.append(one)
-        elif one is not None:
-            ordered.append(one)
+    pieces: list[str] = []
+    for name in [*inputs, None]:
+        if pieces and not (isinstance(name, str) and identity.is_sibling(name, pieces[-1])):
+            ordered += _by_time(pieces) if len(pieces) > 1 else pieces
+            pieces = []
+        if isinstance(name, str):
+            pieces.append(name)
+        elif name is not None:
+            ordered.append(name)
     return ordered
 
 
 def _by_time(pieces: list[str]) -> list[str]:
-    """Pieces by their first time; those without any stay behind the one before them by number."""
+    """Sort pieces by their first time; a piece without times stays after the one with the previous number."""
     times: list[datetime] = []
     numbered = sorted(pieces, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)])
     for name in numbered:
@@ -242,27 +250,27 @@ def _first_time(name: str) -> datetime | None:
     return (clock.last_ts or clock.near.replace(tzinfo=UTC)) if clock.is_dated else None
 
 
-def opened(one: str | DumpFolder) -> Source:
-    """A source of a file, of standard input or of dumped requests, whose text is left out.
+def open_input(name: str | DumpFolder) -> Source:
+    """Open a file, standard input or dumped requests, whose texts are left out, as a source.
 
     Raises:
         InputError: it cannot be read.
     """
-    if isinstance(one, str) and not request_dumps.is_dump(one):
-        return open_source(one)
-    folder = DumpFolder(one, (one,)) if isinstance(one, str) else one
+    if isinstance(name, str) and not request_dumps.is_dump(name):
+        return open_source(name)
+    folder = DumpFolder(name, (name,)) if isinstance(name, str) else name
     return from_bytes(request_dumps.collect(folder.paths), uri=folder.uri)
 
 
-def size_on_disk(one: str | DumpFolder | InputError) -> int | None:
-    """Bytes of an input; None for standard input and pipes, whose end is not known."""
-    match one:
+def size_on_disk(name: str | DumpFolder | InputError) -> int | None:
+    """The bytes of an input on disk; None for standard input and pipes, whose size is not known."""
+    match name:
         case InputError():
             return 0
         case DumpFolder():
-            return sum(_size(path) for path in one.paths)
+            return sum(_size(path) for path in name.paths)
         case _:
-            return _size(one) if Path(one).is_file() else None
+            return _size(name) if Path(name).is_file() else None
 
 
 def _size(path: str) -> int:
@@ -273,29 +281,29 @@ def _size(path: str) -> int:
 
 
 def text_size(source: Source) -> int:
-    """Bytes of the text of a source; a guess where its archive does not tell."""
+    """The bytes of a source's text; a guess where its archive does not state them."""
     if source.compression == compression.NONE:
         return source.byte_size
     if source.compression == "gzip" and source.byte_size > 4:
         # The last four bytes are the size, modulo 4 GiB (RFC 1952).
         with source.path.open("rb") as handle:
             handle.seek(-4, os.SEEK_END)
-            told = int.from_bytes(handle.read(4), "little")
-        return max(told, source.byte_size)
+            size = int.from_bytes(handle.read(4), "little")
+        return max(size, source.byte_size)
     return source.byte_size * USUAL_RATIO
 
 
 @contextmanager
 def _metered(source: Source, size: int, on_bytes: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
-    """Bytes of text to bytes on disk, ``size`` of them in all, whatever was skipped because it was known."""
-    share, done, told = size / max(text_size(source), 1), 0, 0
+    """Report progress in bytes on disk, ``size`` in all, although some of the text may be skipped as already stored."""
+    share, done, reported = size / max(text_size(source), 1), 0, 0
 
     def advance(count: int) -> None:
-        nonlocal done, told
+        nonlocal done, reported
         done += count
         now = min(int(done * share), size)
-        on_bytes(now - told)
-        told = now
+        on_bytes(now - reported)
+        reported = now
 
     yield advance
-    on_bytes(size - told)
+    on_bytes(size - reported)

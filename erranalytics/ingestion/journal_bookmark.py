@@ -1,4 +1,4 @@
-"""How far a store has read each journal, and the gaps that vacuuming left."""
+"""The bookmark of each journal in a store, and the gaps that vacuuming left."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from erranalytics.sources.journalctl import Journal
 
 
 def last_read(connection: duckdb.DuckDBPyConnection, journal: Journal, *, host: str | None) -> int | None:
-    """The stamp of the last entry that a store has of this journal, in microseconds."""
-    found = connection.execute("select value from meta where key = ?", [_key(journal, host)]).fetchall()
-    return int(json.loads(found[0][0])) if found else None
+    """The stamp of the last entry that was read from this journal, in microseconds."""
+    stamps = connection.execute("select value from meta where key = ?", [_key(journal, host)]).fetchall()
+    return int(json.loads(stamps[0][0])) if stamps else None
 
 
 def remember(connection: duckdb.DuckDBPyConnection, journal: Journal, last_us: int, *, host: str | None) -> None:
-    """Note in a store how far this journal was read."""
+    """Store the stamp of the last entry that was read from this journal."""
     connection.execute("insert or replace into meta values (?, ?)", [_key(journal, host), str(last_us)])
 
 
@@ -27,7 +27,7 @@ def _key(journal: Journal, host: str | None) -> str:
 
 
 def write_gap(connection: duckdb.DuckDBPyConnection, journal: Journal, *, from_us: int, to_us: int) -> str:
-    """Note in a store that entries were gone before they were read; the sentence that tells it."""
+    """Store a gap: entries were removed before they were read. Return a sentence for the user."""
     start, end = (datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=us) for us in (from_us, to_us))
     connection.execute(
         """insert into gaps
@@ -36,6 +36,6 @@ def write_gap(connection: duckdb.DuckDBPyConnection, journal: Journal, *, from_u
         [journal.unit, start, end, journal.uri],
     )
     return (
-        f"the journal no longer holds the last entry that was read, it was vacuumed: what was logged between "
-        f"{start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC is gone"
+        "the journal was vacuumed and no longer has the last entry that was read: entries between "
+        f"{start:%Y-%m-%d %H:%M:%S} and {end:%Y-%m-%d %H:%M:%S} UTC are missing"
     )

@@ -1,7 +1,7 @@
-"""The composition: blocks → LINES → RECORDS → EVENTS → verdicts, in batches with carry-over.
+"""Run the stages: blocks → LINES → RECORDS → EVENTS → verdicts, in batches.
 
-Stages are functions from frame to frame; what one batch must tell the next stands in ``State`` and goes
-through every call. Reading runs ahead in a thread of its own, parsing in another, so two cores are busy.
+Stages are functions from frame to frame. ``State`` carries what the next batch needs from the ones before it. Reading
+runs ahead in its own thread and parsing in another, so two cores are busy.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ GUESSES = ("certain", "likely", "guess")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the next batch needs of the ones before.
+    """Everything the next batch needs from the ones before it.
 
-    ``line_no`` is the next line of the source, ``open_byte`` where its ``open_line`` begins.
+    ``line_no`` is the next line of the source; ``open_byte`` is the byte at which its ``open_line`` begins.
     """
 
     wrapping: WrapState
@@ -53,12 +53,14 @@ class State:
 
     @property
     def open_line(self) -> int:
-        """The first line of what is not complete yet; ``line_no`` when nothing is open."""
+        """The first line that is not part of a complete record; ``line_no`` if nothing is open."""
         waiting = (self.rest, self.wrapping.pending)
-        return min((int(one["line_no"][0]) for one in waiting if one is not None and one.height), default=self.line_no)
+        return min(
+            (int(rows["line_no"][0]) for rows in waiting if rows is not None and rows.height), default=self.line_no
+        )
 
     def as_json(self) -> dict[str, Any]:
-        """What a grown source needs to go on from its ``open_line``."""
+        """The values from which a grown source can resume at its ``open_line``."""
         return {
             "wrapping": self.wrapping.as_json(),
             "clock": self.clock.as_json(),
@@ -68,7 +70,7 @@ class State:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> State:
-        """The state from ``as_json``; what was open is to be read again."""
+        """The state from the values of ``as_json``; the open lines must be read again."""
         session = SessionState(fallback=-1, has_config=values["has_config"])
         wrapping, clock = WrapState.from_json(values["wrapping"]), Clock.from_json(values["clock"])
         return cls(wrapping, clock, line_no=values["line_no"], session=session)
@@ -76,12 +78,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """EVENTS with VERDICTS and ``session``; rejects; where the input stood before it and stands after it.
+    """EVENTS with VERDICTS and ``session``, rejects, and the states before and after them.
 
-    ``calls`` are the records of calls among the events, see ``recorded``.
-
-    ``resume``, given with the last batch of a source of several blocks, is the state before the record that more
-    bytes may still change.
+    ``calls`` are the records of calls among the events, see ``extraction``. ``resume``, in the last batch of a source
+    with several blocks, is the state before the open record, which more bytes may still change.
     """
 
     events: pl.DataFrame
@@ -94,15 +94,15 @@ class Batch:
 
 
 def first_state(source: Source, *, default_tz: str, wrapper: str | None = None, year: int | None = None) -> State:
-    """The state before the first line: wrapper and clock from a sample of the source."""
+    """The state before the first line, with wrapper and clock from a sample of the source."""
     sample = source.text_sample()
-    found = wrapper or unwrapping.detect(sample)
+    wrapper = wrapper or unwrapping.detect(sample)
     clock = first_clock(sample, mtime=source.mtime, default_tz=default_tz, year=year)
-    return State(WrapState(found), clock)
+    return State(WrapState(wrapper), clock)
 
 
 def is_small(source: Source, block_bytes: int = BLOCK_BYTES) -> bool:
-    """Whether a source fits one block with room to spare, and is not worth a thread; what is packed fits its sample."""
+    """Whether a source fits one block with room to spare, so that threads do not pay; an archive must fit a sample."""
     if source.compression != compression.NONE:
         return len(source.sample) < SAMPLE_BYTES
     return source.byte_size <= min(SMALL_BYTES, block_bytes - 1)
@@ -119,10 +119,11 @@ def run(
     block_bytes: int = BLOCK_BYTES,
     seen: tuple[int, Digest | hashlib._Hash] | None = None,
 ) -> Iterator[Batch]:
-    """The batches of a source from byte ``start``, in order."""
+    """Yield the classified batches of a source from byte ``start``, in order."""
     for batch in parsed(source, state=state, start=start, formats=formats, block_bytes=block_bytes, seen=seen):
-        told = extraction.extract(judge(batch.events, rules=rules, memo=memo), rules=rules, formats=formats)
-        yield replace(batch, events=told.events, calls=told.calls, rejects=pl.concat([batch.rejects, told.rejects]))
+        extracted = extraction.extract(judge(batch.events, rules=rules, memo=memo), rules=rules, formats=formats)
+        rejects = pl.concat([batch.rejects, extracted.rejects])
+        yield replace(batch, events=extracted.events, calls=extracted.calls, rejects=rejects)
 
 
 def parsed(
@@ -136,23 +137,22 @@ def parsed(
     is_small: bool = False,
     met: Met | None = None,
 ) -> Iterator[Batch]:
-    """The batches of a source from byte ``start``, in order, not judged yet: without verdicts and calls.
+    """Yield the batches of a source from byte ``start``, in order, without verdicts and calls.
 
-    Unwrapping and parsing have a thread each; judging, which needs no state, is left to the one of the caller. Of a
-    source that ``is_small`` everything is done in that one. ``met`` is what other small
-    sources of the load held.
+    Unwrapping and parsing have a thread each; classifying needs no state and is left to the caller. If the source
+    ``is_small``, the thread of the caller does all of it. ``met`` holds what other small sources of the load had.
     """
-    read = read_blocks(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
-    is_whole = start == 0 and state.line_no == 1 and state.rest is None
-    unwrapped = _unwrapped(read, state.wrapping, can_grow=source.can_grow, is_whole=is_whole)
+    blocks = read_blocks(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
+    is_from_start = start == 0 and state.line_no == 1 and state.rest is None
+    unwrapped = _unwrapped(blocks, state.wrapping, can_grow=source.can_grow, is_from_start=is_from_start)
     if is_small:
         return _parsed(unwrapped, state=state, formats=formats, met=met or Met())
     return ahead(_parsed(ahead(unwrapped), state=state, formats=formats, met=met or Met()), depth=2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """BODIES of some lines, how many those are, and what their wrappers tell the next."""
+class _UnwrappedLines:
+    """The BODIES of some lines, the number of lines, and the state of their wrappers for the next lines."""
 
     bodies: pl.DataFrame
     line_count: int
@@ -160,63 +160,67 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unwrapped:
-    """A block: its whole lines, the last one if it counts without an end, the one that waits for its end."""
+class _UnwrappedBlock:
+    """A block: its complete lines, its last line if it has no line end, and that line if it waits for its end."""
 
     block: Block
-    whole: _Part
-    tail: _Part | None = None
+    complete: _UnwrappedLines
+    tail: _UnwrappedLines | None = None
     waiting: pl.DataFrame | None = None
 
 
-def _unwrapped(read: Iterable[Block], wrapping: WrapState, *, can_grow: bool, is_whole: bool) -> Iterator[_Unwrapped]:
-    """The blocks without their wrappers; ``is_whole``: the first one begins with the first line of its source."""
-    for block in read:
+def _unwrapped(
+    blocks: Iterable[Block], wrapping: WrapState, *, can_grow: bool, is_from_start: bool
+) -> Iterator[_UnwrappedBlock]:
+    """Unwrap blocks; ``is_from_start`` means that the first one begins with the first line of its source."""
+    for block in blocks:
         if block.digest is None:
             part = _unwrap(block.lines, wrapping, is_last=False)
-            wrapping, is_whole = part.wrapping, False
-            yield _Unwrapped(block.without_lines(), part)
+            wrapping, is_from_start = part.wrapping, False
+            yield _UnwrappedBlock(block.without_lines(), part)
             continue
         tail = schema.empty(schema.LINES) if block.tail is None else block.tail
         waiting = incomplete(tail) if can_grow else tail.clear()
         tail = tail.join(waiting, on="line_no", how="anti") if waiting.height else tail
-        if is_whole:
-            # One block is all there is: when it has grown it is read again from its start.
-            yield _Unwrapped(block, _unwrap(pl.concat([block.lines, tail]), wrapping, is_last=True), waiting=waiting)
+        if is_from_start:
+            # The source has only this block, so when it has grown it is read again from its start.
+            yield _UnwrappedBlock(
+                block, _unwrap(pl.concat([block.lines, tail]), wrapping, is_last=True), waiting=waiting
+            )
         else:
             part = _unwrap(block.lines, wrapping, is_last=False)
-            yield _Unwrapped(block, part, _unwrap(tail, part.wrapping, is_last=True), waiting)
+            yield _UnwrappedBlock(block, part, _unwrap(tail, part.wrapping, is_last=True), waiting)
 
 
-def _unwrap(lines: pl.DataFrame, wrapping: WrapState, *, is_last: bool) -> _Part:
+def _unwrap(lines: pl.DataFrame, wrapping: WrapState, *, is_last: bool) -> _UnwrappedLines:
     bodies, wrapping = unwrapping.unwrap(lines, wrapping, is_last=is_last)
-    return _Part(bodies, lines.height, wrapping)
+    return _UnwrappedLines(bodies, lines.height, wrapping)
 
 
-def _parsed(unwrapped: Iterable[_Unwrapped], *, state: State, formats: FormatBook, met: Met) -> Iterator[Batch]:
-    for one in unwrapped:
-        before, resume, block = state, None, one.block
-        is_last = one.waiting is not None and one.tail is None
-        events, rejects, state = _parse(one.whole, state, formats=formats, is_last=is_last, met=met)
-        if one.waiting is None:
+def _parsed(unwrapped: Iterable[_UnwrappedBlock], *, state: State, formats: FormatBook, met: Met) -> Iterator[Batch]:
+    for item in unwrapped:
+        before, resume, block = state, None, item.block
+        is_last = item.waiting is not None and item.tail is None
+        events, rejects, state = _parse(item.complete, state, formats=formats, is_last=is_last, met=met)
+        if item.waiting is None:
             state = _with_byte(state, block)
             yield Batch(events, rejects, block.stripped(), state, before)
             continue
-        if one.tail is not None:
+        if item.tail is not None:
             resume = _with_byte(state, block)
-            more, bad, state = _parse(one.tail, resume, formats=formats, is_last=True, met=met)
+            more, bad, state = _parse(item.tail, resume, formats=formats, is_last=True, met=met)
             events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
-        if one.waiting.height:
-            sample = redaction.mask_secrets(one.waiting["raw"]).str.slice(0, 80)
+        if item.waiting.height:
+            sample = redaction.mask_secrets(item.waiting["raw"]).str.slice(0, 80)
             count, reason = pl.lit(1, dtype=pl.Int32), pl.lit("incomplete")
-            late = one.waiting.select("line_no", line_count=count, reason=reason, sample=sample)
+            late = item.waiting.select("line_no", line_count=count, reason=reason, sample=sample)
             rejects = pl.concat([rejects, late])
-        state = replace(state, line_no=state.line_no + one.waiting.height)
+        state = replace(state, line_no=state.line_no + item.waiting.height)
         yield Batch(events, rejects, block, state, before, resume)
 
 
 def _with_byte(state: State, block: Block) -> State:
-    """The state behind a block, with the place in the source where what is open begins."""
+    """The state after a block, with the byte in the source at which its open lines begin."""
     offset = block.offset(state.line_no - state.open_line)
     return state if offset is None else replace(state, open_byte=offset)
 
@@ -224,12 +228,12 @@ def _with_byte(state: State, block: Block) -> State:
 def step(
     lines: pl.DataFrame, state: State, *, formats: FormatBook, is_last: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, State]:
-    """LINES behind a state to EVENTS with ``session`` and rejects."""
+    """Turn the LINES after a state into EVENTS with ``session`` and rejects, and return the state after them."""
     return _parse(_unwrap(lines, state.wrapping, is_last=is_last), state, formats=formats, is_last=is_last)
 
 
 def _parse(
-    part: _Part, state: State, *, formats: FormatBook, is_last: bool, met: Met | None = None
+    part: _UnwrappedLines, state: State, *, formats: FormatBook, is_last: bool, met: Met | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame, State]:
     bodies = part.bodies if state.rest is None else pl.concat([state.rest, part.bodies])
     line_no, pending = state.line_no + part.line_count, part.wrapping.pending
@@ -242,7 +246,7 @@ def _parse(
 
 
 def incomplete(tail: pl.DataFrame) -> pl.DataFrame:
-    """LINES without an end that are evidently cut: a log line of Ollama or an object that lacks its closing sign."""
+    """The LINES without a line end that are evidently cut: a line of Ollama, or an object without its last brace."""
     raw = pl.col("raw")
     is_slog = raw.str.contains(r"time=\d{4}-") & ~raw.str.contains(r" msg=")
     has_open_quote = raw.str.contains(r"time=\d{4}-") & (raw.str.count_matches(r'(?:^|[^\\])(?:\\\\)*"') % 2 == 1)

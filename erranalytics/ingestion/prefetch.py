@@ -1,4 +1,4 @@
-"""Run a stage ahead of the one that reads it, in a thread of its own."""
+"""Run a stage ahead of its reader, in its own thread."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 def ahead(items: Iterable[T], *, depth: int = 1) -> Iterator[T]:
-    """Run an iterator in a thread, at most ``depth`` items ahead; errors come through."""
-    box: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    """Run an iterator in a thread, at most ``depth`` items ahead; its exceptions are raised here."""
+    results: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     room, stop = threading.Semaphore(depth), threading.Event()
-    thread = threading.Thread(target=_produce, args=(items, box.put, room, stop), daemon=True)
+    thread = threading.Thread(target=_produce, args=(items, results.put, room, stop), daemon=True)
     thread.start()
     try:
         while True:
-            kind, value = box.get()
+            kind, value = results.get()
             if kind == "item":
-                # The next one is begun when this one is taken, not before: one batch less in memory.
+                # The next item starts only when this one is taken, so memory holds one batch less.
                 room.release()
                 yield value
             elif kind == "error":

@@ -1,9 +1,10 @@
-"""A changed rulebook on stored events, without the logs.
+"""Apply a changed rulebook to stored events, without the logs.
 
-The texts are put together from the columns of the store (see ``texts``), and may tell less than the lines did. So
-what was found in a line stands as long as the rule that found it does: a rule with the same literals and pattern still
-matches that line, and one with the same that did not match it still does not. Only rules that are new, changed or gone
-decide anew. A load that was judged by another book than the store knows is judged by all rules.
+The texts are rebuilt from the columns of the store (see ``stored_text``) and may have less than the lines had. So a
+verdict that came from a line is kept as long as its rule is unchanged: a rule with the same literals and pattern still
+matches that line, and an unchanged rule that did not match the line still does not. Only rules that were added, changed
+or removed decide by the text. A load that was classified by another rulebook than the store has is decided by all
+rules. ``_decide`` has the cases.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ left join causes as c using (code)
 where code is not null
 order by code
 """
-# What follows from a verdict in the rows that are there; incidents, outcomes and templates are derived.
+# Updates the rows that depend on a verdict directly; incidents, outcomes and templates are derived again.
 _WRITE = """
 update events set code = v.code, cause = v.cause, incident_id = case when v.is_problem then incident_id end
 from verdicts as v where events.event_id = v.event_id;
@@ -88,10 +89,10 @@ _PROBLEMS = ("warning", "error", "critical")
 
 
 @dataclass(frozen=True, slots=True)
-class Reclassified:
-    """What changed: a row per code with ``code``, ``cause``, ``before``, ``after``, ``added``, ``removed``.
+class ReclassifyResult:
+    """What changed: one row per code with ``code``, ``cause``, ``before``, ``after``, ``added``, ``removed``.
 
-    ``is_current``: the book is the one the events were judged by, nothing was looked at.
+    ``is_current`` means that the events were classified by this rulebook already, so none was read.
     """
 
     changes: pl.DataFrame
@@ -100,21 +101,21 @@ class Reclassified:
     is_current: bool = False
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The totals as a sentence."""
         if self.is_current:
-            return "the events were judged by these rules already, nothing changed"
+            return "the events were already classified by these rules, nothing changed"
         added, removed = int(self.changes["added"].sum()), int(self.changes["removed"].sum())
         codes = self.changes.filter((pl.col("added") > 0) | (pl.col("removed") > 0)).height
         return (
-            f"{self.event_count:,} events judged anew: {self.changed_count:,} changed, "
-            f"{added:,} came to a code and {removed:,} left one, {codes:,} {'code' if codes == 1 else 'codes'}"
+            f"{self.event_count:,} events reclassified: {self.changed_count:,} changed, "
+            f"{added:,} got a code and {removed:,} lost one, {codes:,} {'code' if codes == 1 else 'codes'}"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
-    """Which rules and codes say of a text what they said when the events were judged."""
+class _Unchanged:
+    """The rules and codes that the rulebook shares with the one of the store, and the loads classified by that one."""
 
     rules: list[str]
     codes: list[str]
@@ -123,62 +124,66 @@ class _Standing:
 
 def reclassify(
     connection: duckdb.DuckDBPyConnection, *, rules: Rulebook, formats: FormatBook, force: bool = False
-) -> Reclassified:
-    """Judge all events of a store opened for writing by another rulebook; all or nothing.
+) -> ReclassifyResult:
+    """Classify all events of a store opened for writing by another rulebook, in one transaction.
 
     Args:
         connection: the store.
-        rules: the book.
+        rules: the rulebook.
         formats: the line formats.
-        force: look at all events also when they were judged by this book.
+        force: classify all events even if they were already classified by this rulebook.
     """
     stale = "select count(*) from loads where rulebook_hash <> $hash"
     ((count,),) = connection.execute(stale, {"hash": rules.hash}).fetchall()
     if not count and not force:
-        return Reclassified(pl.DataFrame(schema=CHANGES), is_current=True)
+        return ReclassifyResult(pl.DataFrame(schema=CHANGES), is_current=True)
     with frames.transaction(connection):
         connection.execute(
             """create or replace temp table codes_before as
                select code, any_value(cause) as cause, count(*) as before
                from events where code is not null group by code"""
         )
-        standing = _standing(connection, rules)
+        unchanged = _unchanged(connection, rules)
         write_catalogue(connection, rules)
-        events, changed = _judge_all(connection, rules, standing, formats=formats)
+        events, changed = _classify_all(connection, rules, unchanged, formats=formats)
         connection.execute(_WRITE)
         connection.execute("update loads set rulebook_hash = $hash where rulebook_hash <> $hash", {"hash": rules.hash})
-        # A load that does not exist: every run is touched, and no record is new.
+        # An empty range of loads: every run of the server is derived again, and no record is new.
         runs = connection.execute("select distinct session_id from events where session_id is not null").fetchall()
         sessions = [int(run) for (run,) in runs]
         derive(connection, formats=formats, loads=range(0), sessions=sessions, since_id=0)
-        return Reclassified(pl.DataFrame(connection.sql(_CHANGES)).cast(CHANGES), events, changed)
+        return ReclassifyResult(pl.DataFrame(connection.sql(_CHANGES)).cast(CHANGES), events, changed)
 
 
-def _standing(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> _Standing:
-    """Rules of the store that the book has too, with the same literals and pattern and in the same order.
+def _unchanged(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> _Unchanged:
+    """The rules of the store that the rulebook has too, with the same literals and pattern and in the same order.
 
-    A code of an event that is no problem, whose rule the store does not keep, stands when all its rules do.
+    The store does not keep the rule of an event that is not a problem. So a code is unchanged if all its rules are.
     """
-    ((known,),) = connection.execute("select coalesce(max(value), '') from meta where key = 'rulebook_hash'").fetchall()
+    ((stored_hash,),) = connection.execute(
+        "select coalesce(max(value), '') from meta where key = 'rulebook_hash'"
+    ).fetchall()
     loads = [
-        int(one)
-        for (one,) in connection.execute("select load_id from loads where rulebook_hash = ?", [known]).fetchall()
+        int(load_id)
+        for (load_id,) in connection.execute(
+            "select load_id from loads where rulebook_hash = ?", [stored_hash]
+        ).fetchall()
     ]
     stored = connection.execute("select rule, code, literals, pattern from rules order by rowid").fetchall()
     new = {rule.id: (list(rule.literals), rule.pattern) for rule in rules.rules}
     same = [rule for rule, _, literals, pattern in stored if new.get(rule) == (literals, pattern)]
-    kept = set(same)
-    if [rule.id for rule in rules.rules if rule.id in kept] != same:
-        same, kept = [], set()
-    moved = {code for rule, code, _, _ in stored if rule not in kept or rules.by_id[rule].code != code}
-    codes = sorted({code for _, code, _, _ in stored} - moved)
-    return _Standing(same, codes, loads)
+    ids = set(same)
+    if [rule.id for rule in rules.rules if rule.id in ids] != same:
+        same, ids = [], set()
+    changed = {code for rule, code, _, _ in stored if rule not in ids or rules.by_id[rule].code != code}
+    codes = sorted({code for _, code, _, _ in stored} - changed)
+    return _Unchanged(same, codes, loads)
 
 
-def _judge_all(
-    connection: duckdb.DuckDBPyConnection, rules: Rulebook, standing: _Standing, *, formats: FormatBook
+def _classify_all(
+    connection: duckdb.DuckDBPyConnection, rules: Rulebook, unchanged: _Unchanged, *, formats: FormatBook
 ) -> tuple[int, int]:
-    """Verdicts of all events, those that changed into the table ``verdicts`` and the new rows into ``errors_now``."""
+    """Write changed verdicts to ``verdicts`` and their rows to ``errors_now``; return how many events and changes."""
     connection.execute(
         """create or replace temp table verdicts
                (event_id bigint, old_code varchar, code varchar, cause varchar, is_problem boolean)"""
@@ -191,24 +196,24 @@ def _judge_all(
     events = changed = 0
     for start in range(first, last + 1, BATCH_EVENTS):
         frame = _read(connection, start)
-        judged = verdicts.judge(stored_text.rebuild(frame, formats), rules=rules, memo=memo)
+        classified = verdicts.judge(stored_text.rebuild(frame, formats), rules=rules, memo=memo)
         calls = _calls(connection, frame["event_id"])
-        news = _conclude(_decide(judged, rules, standing), calls, rules).filter(_differs())
-        frames.append(connection, "verdicts", news.select("event_id", "old_code", "code", "cause", "is_problem"))
-        frames.append(connection, "errors_now", error_rows(news, causes, rules, calls, formats=formats))
-        events, changed = events + frame.height, changed + news.height
+        new = _with_outcomes(_decide(classified, rules, unchanged), calls, rules).filter(_has_changed())
+        frames.append(connection, "verdicts", new.select("event_id", "old_code", "code", "cause", "is_problem"))
+        frames.append(connection, "errors_now", error_rows(new, causes, rules, calls, formats=formats))
+        events, changed = events + frame.height, changed + new.height
     return events, changed
 
 
 def _calls(connection: duckdb.DuckDBPyConnection, event_ids: pl.Series) -> pl.DataFrame:
-    """The records of calls among the events."""
+    """The calls that the events record."""
     bounds = {"first": event_ids.min(), "last": event_ids.max()}
     sql = "select * from calls where event_id between $first and $last order by event_id"
     return pl.DataFrame(connection.sql(sql, params=bounds))
 
 
-def _conclude(events: pl.DataFrame, calls: pl.DataFrame, rules: Rulebook) -> pl.DataFrame:
-    """The verdicts that the outcome of a call gives where no rule does."""
+def _with_outcomes(events: pl.DataFrame, calls: pl.DataFrame, rules: Rulebook) -> pl.DataFrame:
+    """Add the verdicts that follow from the outcome of a call where no rule matches."""
     if calls.is_empty():
         return events
     places = events.with_row_index("row").select("row", "event_id", "is_problem")
@@ -223,56 +228,63 @@ def _read(connection: duckdb.DuckDBPyConnection, start: int) -> pl.DataFrame:
     return frame.cast({name: kind for name, kind in schema.EVENTS.items() if name in frame.columns})
 
 
-def _decide(judged: pl.DataFrame, rules: Rulebook, standing: _Standing) -> pl.DataFrame:
-    """The verdict of the text, or that of the line where the rule that gave it stands and none before it is new.
+def _decide(classified: pl.DataFrame, rules: Rulebook, unchanged: _Unchanged) -> pl.DataFrame:
+    """Choose between the verdict of the text, and the stored one of the line if no change of the rules concerns it.
 
     Returns:
-        The events with their verdicts, ``is_problem``, and ``is_anew``: whether the text decided.
+        The events with their verdicts, and ``is_problem``.
     """
+    # In a rulebook with the rules A, B and C in this order, where B is new or changed:
+    #   rule of the line    rule of the text    rule that counts
+    #   A                   none                A: it still matches the line, the text only has less
+    #   A                   B                   A: it comes before B
+    #   C                   B                   B: it was not tried on the line, and comes before C
+    #   none                A                   none: A did not match the line, which had more than the text
+    #   none                B                   B
+    #   B                   none                none: the old B matched the line, and the new one does not match
     slugs = {cause.code: cause.slug for cause in rules.causes.values()}
-    says = pl.DataFrame(rules.columns).with_columns(cause=pl.col("code").replace_strict(slugs)).with_row_index("place")
-    places = says.select("rule", "place")
-    frame = judged.join(places, on="rule", how="left", maintain_order="left")
+    book = pl.DataFrame(rules.columns).with_columns(cause=pl.col("code").replace_strict(slugs)).with_row_index("place")
+    places = book.select("rule", "place")
+    frame = classified.join(places, on="rule", how="left", maintain_order="left")
     frame = frame.join(
         places.rename({"rule": "old_rule", "place": "old_place"}), on="old_rule", how="left", maintain_order="left"
     )
     rule, old_rule = pl.col("rule"), pl.col("old_rule")
-    is_known = pl.col("load_id").is_in(standing.loads)
-    is_same = rule.is_null() | (is_known & rule.is_in(standing.rules))
+    is_known = pl.col("load_id").is_in(unchanged.loads)
+    is_same = rule.is_null() | (is_known & rule.is_in(unchanged.rules))
     is_later = (pl.col("place") > pl.col("old_place")).fill_null(value=False)
-    # Of a book that is not known only this is: its rules may have read more than the text tells.
-    stands = pl.when(is_known).then(old_rule.is_in(standing.rules)).otherwise(pl.col("old_place").is_not_null())
-    keeps_rule = stands & pl.when(is_known).then(is_same | is_later).otherwise(rule.is_null())
-    has_standing_code = pl.col("old_code").is_null() | pl.col("old_code").is_in(standing.codes) | ~is_known
-    keeps_code = old_rule.is_null() & is_same & has_standing_code
+    # The rules of an unknown rulebook may have read more than the text has; only the identity of a rule is certain.
+    is_valid = pl.when(is_known).then(old_rule.is_in(unchanged.rules)).otherwise(pl.col("old_place").is_not_null())
+    keeps_rule = is_valid & pl.when(is_known).then(is_same | is_later).otherwise(rule.is_null())
+    has_same_code = pl.col("old_code").is_null() | pl.col("old_code").is_in(unchanged.codes) | ~is_known
+    keeps_code = old_rule.is_null() & is_same & has_same_code
     frame = frame.with_columns(
         is_kept=(keeps_rule & rule.ne_missing(old_rule)).fill_null(value=False),
         is_quiet=keeps_code.fill_null(value=False),
         rule=pl.when(keeps_code).then(None).when(keeps_rule).then("old_rule").otherwise("rule"),
     )
     frame = frame.drop("code", "cause", "severity", "confidence", "place", "old_place")
-    frame = frame.join(says.drop("place"), on="rule", how="left", maintain_order="left")
+    frame = frame.join(book.drop("place"), on="rule", how="left", maintain_order="left")
     quiet, kept = pl.when("is_quiet"), pl.when("is_kept")
     return frame.with_columns(
         code=quiet.then("old_code").otherwise("code"),
         cause=quiet.then(pl.col("old_code").replace_strict(slugs, default=None)).otherwise("cause"),
-        captures=kept.then("old_captures").otherwise(_fuller()),
+        captures=kept.then("old_captures").otherwise(_longer_captures()),
         wrapping=kept.then("old_wrapping").otherwise("wrapping"),
         inner=kept.then("old_inner").otherwise("inner"),
         is_problem=pl.col("severity").is_in(_PROBLEMS).fill_null(value=False),
-        is_anew=~pl.col("is_quiet") & ~pl.col("is_kept") & ~rule.is_in(standing.rules).fill_null(value=False),
     )
 
 
-def _fuller() -> pl.Expr:
-    """The captures of a rule that decided anew; of one that decides as before the longer ones, of line or text."""
+def _longer_captures() -> pl.Expr:
+    """The captures of the text, or the longer ones of the line if the same rule matches both."""
     new, old = pl.col("captures"), pl.col("old_captures")
     is_shorter = new.str.len_chars().fill_null(0) < old.str.len_chars().fill_null(0)
     return pl.when(is_shorter & (pl.col("rule") == pl.col("old_rule"))).then(old).otherwise(new)
 
 
-def _differs() -> pl.Expr:
-    """Whether a verdict is another one than the store has; what is no problem has no rule there."""
+def _has_changed() -> pl.Expr:
+    """Whether a verdict differs from the stored one; the store has no rule for events that are not problems."""
     problem = pl.when("is_problem")
     pairs = [pl.col(name).ne_missing(pl.col(f"old_{name}")) for name in ("code", "cause")]
     pairs += [

@@ -1,4 +1,4 @@
-"""Judged events as rows of the tables ``events``, ``requests``, ``errors`` and ``causes``."""
+"""Turn classified events into rows of the tables ``events``, ``requests``, ``errors`` and ``calls``."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def event_rows(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def request_rows(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
-    """Access lines; a 200 proves nothing for a route that streams (see the definitions in docs).
+    """Access lines as rows of ``requests``; of a gateway, those for a route of Ollama.
 
-    Of the lines of a gateway those that are about a route of Ollama; what is no stream is done when it answers.
+    A 200 proves nothing for a route that streams (see ``docs/definitions.md``); other requests are then complete.
     """
     form = pl.col("format")
     access = events.filter(form.is_in(formats.names("access")))
@@ -45,20 +45,20 @@ def request_rows(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
     path, status = pl.col("route"), pl.col("status")
     is_stream = path.is_in(STREAM_PATHS)
     failed = pl.when(is_stream).then(pl.lit("failed_before_first_byte")).otherwise(pl.lit("failed"))
-    quiet = (
+    succeeded = (
         pl.when(is_stream | path.is_in(PROGRESS_PATHS)).then(pl.lit("not_observable")).otherwise(pl.lit("completed"))
     )
     outcome = pl.when(status == 499).then(pl.lit("cancelled_by_client")).when(status >= 400).then(failed)
-    # There are few routes: what they tell is found once each.
+    # There are few routes, so the columns that depend on them are computed once for each.
     kinds = access.select("surface", "method", "path", "status").unique()
     kinds = kinds.with_columns(route=_route()).with_columns(
         endpoint=routes.endpoint(path),
-        outcome=outcome.otherwise(quiet),
+        outcome=outcome.otherwise(succeeded),
         is_poll=path.is_in(POLL_PATHS) & pl.col("method").is_in(["GET", "HEAD"]),
         is_inference=path.is_in([*STREAM_PATHS, *EMBED_PATHS]) & (pl.col("method") == "POST"),
     )
     keys = ["surface", "method", "path", "status"]
-    # Other paths of a web server have no route here.
+    # Requests for other paths of a web server are dropped.
     kinds = kinds.filter((pl.col("surface") == "ollama") | path.is_not_null())
     access = access.join(kinds, on=keys, how="inner", nulls_equal=True, maintain_order="left")
     return access.select(
@@ -74,13 +74,13 @@ def request_rows(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
 
 
 def _route() -> pl.Expr:
-    """The path as Ollama gets it."""
+    """The path that Ollama gets."""
     path = pl.col("path")
     return pl.when(pl.col("surface") == "gateway").then(routes.behind_gateway(path)).otherwise(path)
 
 
 def _of_gateway(name: str) -> pl.Expr:
-    """What the line of a gateway says besides; the attributes of others are not looked at."""
+    """An attribute of a gateway's line; null for other lines."""
     attrs = pl.when(pl.col("surface") == "gateway").then("attrs")
     return attrs.str.json_path_match(f"$.{name}").alias(name)
 
@@ -90,7 +90,7 @@ _ERROR_COLUMNS = (
     *("confidence", "rule", "event_id", "session_id", "source_id", "host", "captures", "wrapping"),
 )
 _FACTS = tuple(name for name in facts.schema() if name != "model")
-# Facts that a client finds in the headers of the answer.
+# Facts that a client reads from the headers of an answer.
 _HEADERS = (
     *("retry_after_s", "ratelimit_limit", "ratelimit_remaining", "ratelimit_reset"),
     *("maintenance_until", "upstream_request_id"),
@@ -98,45 +98,45 @@ _HEADERS = (
 
 
 def call_rows(calls: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Calls with ``event_id`` as rows of ``calls``; what was found in their record stands in its event."""
+    """Calls with ``event_id`` as rows of ``calls``, with the verdict of their event."""
     known = events.select("event_id", "source_id", "load_id", "host", "severity", "code", "cause")
     table = calls.join(known, on="event_id", how="left", maintain_order="left")
     is_problem = pl.col("severity").is_in(PROBLEMS).fill_null(value=False)
     is_inference = pl.col("endpoint").is_in([*STREAM_PATHS, *EMBED_PATHS]).fill_null(value=False)
-    told = table.with_columns(
+    rows = table.with_columns(
         call_id=pl.col("event_id"),
         code=pl.when(is_problem).then("code"),
         cause=pl.when(is_problem).then("cause"),
         is_inference=is_inference,
     )
-    return told.drop("row", "severity")
+    return rows.drop("row", "severity")
 
 
 def error_rows(
     events: pl.DataFrame, causes: pl.DataFrame, rules: Rulebook, calls: pl.DataFrame, *, formats: FormatBook
 ) -> pl.DataFrame:
-    """Events that are problems, with everything their text and the taxonomy say, as rows of ``errors``.
+    """Events that are problems as rows of ``errors``, with the facts in their text and those of the taxonomy.
 
     Args:
         events: numbered EVENTS with VERDICTS.
         causes: ``causes_frame``.
-        rules: the rulebook that judged them.
-        calls: of those that are records of calls ``event_id``, ``http_status``, ``status_source``, ``model``,
-            ``endpoint``, ``error_type``.
+        rules: the rulebook that classified them.
+        calls: the calls that they record, with ``event_id``, ``http_status``, ``status_source``, ``model``,
+            ``endpoint`` and ``error_type``.
         formats: the line formats.
     """
     bad = events.filter(pl.col("severity").is_in(PROBLEMS))
-    said = bad.select("captures").unique()
-    said = said.hstack(facts.columns(said["captures"]).rename({"model": "named"}))
-    known = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
-    table = bad.join(known, on="code", how="left", maintain_order="left")
-    table = table.join(said, on="captures", how="left", nulls_equal=True, maintain_order="left")
+    stated = bad.select("captures").unique()
+    stated = stated.hstack(facts.columns(stated["captures"]).rename({"model": "named"}))
+    taxonomy = causes.select("code", "category", "layer", "phase", "side", "retry", "error_class")
+    table = bad.join(taxonomy, on="code", how="left", maintain_order="left")
+    table = table.join(stated, on="captures", how="left", nulls_equal=True, maintain_order="left")
     table = table.join(_of_calls(calls), on="event_id", how="left", maintain_order="left")
     table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
     form, named = pl.col("format"), pl.col("named")
     is_client, is_access = form.is_in(formats.of_clients), form.is_in(formats.names("access"))
-    # What an application wrote in words tells its status there, if at all.
-    told = status_in_text(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
+    # Where an application wrote an error in words, only those may state its status.
+    text_status = status_in_text(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))
     return table.select(
         *_ERROR_COLUMNS,
@@ -146,10 +146,10 @@ def error_rows(
         surface=form.replace_strict(formats.surfaces, default="server", return_dtype=pl.String),
         http_status=pl.when(is_access)
         .then("status")
-        .otherwise(pl.coalesce("call_status", told.struct.field("status"))),
+        .otherwise(pl.coalesce("call_status", text_status.struct.field("status"))),
         status_source=pl.when(is_access)
         .then(pl.lit("access_line"))
-        .otherwise(pl.coalesce("status_source", told.struct.field("source"), pl.lit("none"))),
+        .otherwise(pl.coalesce("status_source", text_status.struct.field("source"), pl.lit("none"))),
         model=pl.coalesce("call_model", named),
         model_source=model_source,
         endpoint=_endpoint(formats),
@@ -161,7 +161,7 @@ def error_rows(
 
 
 def _of_calls(calls: pl.DataFrame) -> pl.DataFrame:
-    """What the records of calls tell of their problems; headers of the answer as the facts they are."""
+    """The columns that ``error_rows`` needs of calls, with headers of the answer in the types of facts."""
     headers = calls.select(pl.col(name).cast(pl.String) for name in _HEADERS)
     numbers = pl.col("retry_after_s").cast(pl.Float64, strict=False).round().cast(pl.Int64).cast(pl.String)
     until = calls.select(pl.col("maintenance_until").cast(pl.Datetime("us", "UTC")).dt.to_string("%Y-%m-%dT%H:%M:%SZ"))
@@ -178,12 +178,12 @@ def _of_calls(calls: pl.DataFrame) -> pl.DataFrame:
 
 
 def _endpoint(formats: FormatBook) -> pl.Expr:
-    """The route of a problem: of its access line, of the request a line of nginx names, of its call."""
+    """The route of a problem: from its access line, from the request that a line of nginx names, or from its call."""
     form, path = pl.col("format"), pl.col("path")
-    is_behind = form.is_in(formats.owned_by("gateway"))
+    is_gateway = form.is_in(formats.owned_by("gateway"))
     return (
         pl.when(form.is_in(formats.names("access")))
-        .then(routes.endpoint(pl.when(is_behind).then(routes.behind_gateway(path)).otherwise(path)))
+        .then(routes.endpoint(pl.when(is_gateway).then(routes.behind_gateway(path)).otherwise(path)))
         .when(form.is_in(formats.names("routed")) & pl.col("component").is_not_null())
         .then(routes.endpoint(pl.col("component")))
         .otherwise("call_endpoint")

@@ -1,4 +1,4 @@
-"""The taxonomy and the rules as tables of the store, so that it explains itself years later."""
+"""Write the taxonomy and the rules to the store, so that it explains itself years later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from erranalytics.store import frames
 
 
 def write_catalogue(connection: duckdb.DuckDBPyConnection, rules: Rulebook) -> None:
-    """The taxonomy and the rules, so that a store explains itself years later."""
+    """Write the tables ``causes`` and ``rules``, unless the store has this rulebook already."""
     stored = connection.execute("select value from meta where key = 'rulebook_hash'").fetchone()
     if stored and stored[0] == rules.hash:
         return

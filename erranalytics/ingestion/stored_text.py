@@ -1,8 +1,8 @@
-"""Stored columns back to the text that the rules read, for events whose log is not at hand.
+"""Rebuild the text that the rules read from the columns of the store, for events whose log is not available.
 
-The store keeps no line twice: what ``parsing`` took apart is put together here. Stamps are left out, an attribute that
-was cut off stays off, the lines behind a record of slog are not kept; who judges these texts knows that they may tell
-less than the line did (see ``reclassifying``).
+The store does not keep lines, so the fields that ``parsing`` split are joined again. The text has no stamp, lacks
+attributes that were cut off, and may lack lines after a slog record. So it may have less than the line had, which
+``reclassification`` takes into account.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from erranalytics.parsing.lineformats import FormatBook
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _PAIR = r'"((?:[^"\\]|\\.)*)":"((?:[^"\\]|\\.)*)",?'
 _LINES = '{"lines":"'
-# Where a cut line left its attributes as they stand; what people wrote under this key is masked.
+# The attributes of a cut line, kept as they are; a masked text under this key does not count.
 _BROKEN = r'^\{"text":"[^\[]'
 
 
@@ -26,10 +26,10 @@ _PIECE = re.compile(r"\{(\w+)\}")
 
 
 def rebuild(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
-    """Add ``text`` to events with the columns of the store, put together as their format says (``rebuilt``).
+    """Add ``text`` to events with the columns of the store, joined as ``rebuilt`` of their format says.
 
-    Besides them it reads ``status``, ``method``, ``path`` of their access line and, for records of a client,
-    ``status_code``, ``model``, ``endpoint``, ``error_type`` of their error.
+    It also reads ``status``, ``method`` and ``path`` of access lines and, for records of a client, ``status_code``,
+    ``model``, ``endpoint`` and ``error_type`` of their errors.
 
     >>> from erranalytics.parsing import lineformats
     >>> columns = {"format": "slog-text", "level": "WARN", "component": "a.go:1", "message": "no room"}
@@ -42,14 +42,14 @@ def rebuild(events: pl.DataFrame, formats: FormatBook) -> pl.DataFrame:
     pieces, head = _pieces(), pl.col("message").fill_null("")
     for parts, names in formats.by_value("rebuilt").items():
         text = [_part(part, pieces) for part in parts]
-        whole = text[0] if len(text) == 1 else pl.concat_str(text, ignore_nulls=True)
-        head = pl.when(pl.col("format").is_in(names)).then(whole).otherwise(head)
+        line = text[0] if len(text) == 1 else pl.concat_str(text, ignore_nulls=True)
+        head = pl.when(pl.col("format").is_in(names)).then(line).otherwise(head)
     with_lines = pl.when(pl.col("attrs").str.starts_with(_LINES)).then("attrs").str.json_path_match("$.lines")
     return events.with_columns(text=pl.concat_str(head, with_lines, separator="\n", ignore_nulls=True))
 
 
 def _pieces() -> dict[str, pl.Expr]:
-    """What the parts of a text name between braces."""
+    """The expressions that the parts of a text name in braces."""
     return {
         **{name: pl.col(name) for name in ("level", "component", "attrs", "status", "method", "path")},
         "message": pl.col("message").fill_null(""),
@@ -63,7 +63,7 @@ def _pieces() -> dict[str, pl.Expr]:
 
 
 def _part(part: str | tuple[str, ...], pieces: Mapping[str, pl.Expr]) -> pl.Expr:
-    """A part of a text, null where a piece of it is; of several the first that is not.
+    """A part of a text, null where one of its pieces is null; of several alternatives the first that is not null.
 
     >>> events = pl.DataFrame({"level": ["INFO", "WARN"], "component": ["root", None]})
     >>> pieces = {name: pl.col(name) for name in events.columns}
@@ -71,8 +71,8 @@ def _part(part: str | tuple[str, ...], pieces: Mapping[str, pl.Expr]) -> pl.Expr
     ['INFO:root:', 'WARN: ']
     """
     if not isinstance(part, str):
-        return pl.coalesce(_part(one, pieces) for one in part)
-    # What stands between the braces is every second one.
+        return pl.coalesce(_part(alternative, pieces) for alternative in part)
+    # The split puts the words in braces at odd places.
     words = [
         pieces[word] if place % 2 else pl.lit(word)
         for place, word in enumerate(_PIECE.split(part))
@@ -82,16 +82,16 @@ def _part(part: str | tuple[str, ...], pieces: Mapping[str, pl.Expr]) -> pl.Expr
 
 
 def _quoted() -> pl.Expr:
-    """As the text handler of slog writes it, which quotes what is empty or holds a blank, a quote or an equals sign."""
+    """The message as slog's text handler writes it: quoted if it is empty or has a space, a quote or an equals sign."""
     message = pl.col("message").fill_null("")
     is_bare = message.str.contains(r'^[^\s"=]+$')
     return pl.when(is_bare).then(message).otherwise('"' + message.str.replace_many(_ESCAPES) + '"')
 
 
 def _record() -> pl.Expr:
-    """A record of a client with what the store kept of it."""
-    known = pl.struct("status_code", "model", "endpoint", "error_type", error_message="message").struct.json_encode()
-    return known.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
+    """The record of a client, with the fields that the store keeps."""
+    fields = pl.struct("status_code", "model", "endpoint", "error_type", error_message="message").struct.json_encode()
+    return fields.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
 
 
 def _attributes() -> pl.Expr:

@@ -35,17 +35,17 @@ TEXTS = [
 
 def of_store(text: in_memory.ParsedText) -> list[dict[str, Any]]:
     """What the store says of a text, derived whether that is needed or not."""
-    with in_memory.derived(text) as connection:
-        return [row for frame in in_memory._told(connection) for row in frame.to_dicts()]
+    with in_memory.derived_store(text) as connection:
+        return [row for frame in in_memory._verdict_frames(connection) for row in frame.to_dicts()]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=[f"{number}" for number in range(len(TEXTS))])
 def test_a_text_that_needs_no_store(text: str) -> None:
     """Where at most one record is a problem the store adds nothing."""
-    whole = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES, formats=FORMATS)
-    if whole.problem_count < 2 and not whole.events.is_empty():
-        assert whole.told().to_dicts() == of_store(whole)
-    assert ea.classify(text) == of_store(whole)
+    parsed = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES, formats=FORMATS)
+    if parsed.problem_count < 2 and not parsed.events.is_empty():
+        assert parsed.verdicts().to_dicts() == of_store(parsed)
+    assert ea.classify(text) == of_store(parsed)
 
 
 def test_the_store_of_the_process_forgets_each_text() -> None:
@@ -55,7 +55,7 @@ def test_the_store_of_the_process_forgets_each_text() -> None:
     assert first == again
     assert len({row["incident"] for row in first} - {None}) > 3
     assert [row["code"] for row in other] == ["MEM005", "MEM005"]
-    ((left,),) = in_memory._KEPT.connection.execute("select count(*) from events").fetchall()
+    ((left,),) = in_memory._LOCAL.connection.execute("select count(*) from events").fetchall()
     assert left == 0
 
 
@@ -86,9 +86,9 @@ def test_each_thread_has_a_store() -> None:
 def test_stores_are_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text without an echo opens no store, many blocks one."""
     opened: list[int] = []
-    whole = connection.open_in_memory
-    monkeypatch.setattr(connection, "open_in_memory", lambda: opened.append(1) or whole())
-    monkeypatch.setattr(in_memory, "_KEPT", threading.local())
+    parsed = connection.open_in_memory
+    monkeypatch.setattr(connection, "open_in_memory", lambda: opened.append(1) or parsed())
+    monkeypatch.setattr(in_memory, "_LOCAL", threading.local())
     for text in TEXTS[:8]:
         ea.classify(text)
         ea.explain(text)

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 import erranalytics as ea
-from erranalytics.ingestion.inputs import Watch
+from erranalytics.ingestion.inputs import ProgressCallbacks
 
 LINE = 'time=2026-11-20T08:{:02d}:{:02d}.000Z level=INFO source=a.go:1 msg="line {}"\n'
 TEXT = "".join(LINE.format(n // 60, n % 60, n) for n in range(900)).encode()
 BODY = b'{"model": "m:1b", "prompt": "hello there"}'
 
 
-class Told:
-    """What a bar was told."""
+class Bar:
+    """A progress bar that adds up what it gets."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -35,21 +35,21 @@ class Told:
         assert count >= 0
         self.done += count
 
-    def watch(self) -> Watch:
+    def callbacks(self) -> ProgressCallbacks:
         """As ``ingest`` takes it."""
-        return Watch(self.names.append, self.expect, self.advance)
+        return ProgressCallbacks(self.names.append, self.expect, self.advance)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("is_known", [False, True])
 def test_a_file_fills_the_bar(pack: Callable[[bytes], bytes], is_known: bool, tmp_path: Path) -> None:
     """By its bytes on disk, packed or not, read or known."""
-    path, told = tmp_path / "x.log", Told()
+    path, bar = tmp_path / "x.log", Bar()
     path.write_bytes(pack(TEXT))
     if is_known:
         ea.ingest([path], db=tmp_path / "t.duckdb")
-    ea.ingest([path], db=tmp_path / "t.duckdb", watch=told.watch())
-    assert (told.names, told.total, told.done) == ([str(path)], path.stat().st_size, path.stat().st_size)
+    ea.ingest([path], db=tmp_path / "t.duckdb", watch=bar.callbacks())
+    assert (bar.names, bar.total, bar.done) == ([str(path)], path.stat().st_size, path.stat().st_size)
 
 
 def test_many_inputs_fill_one_bar(tmp_path: Path) -> None:
@@ -63,15 +63,15 @@ def test_many_inputs_fill_one_bar(tmp_path: Path) -> None:
         (tmp_path / "logs" / name).write_bytes(data)
     for number in (1, 2):
         (tmp_path / "logs" / f"20261120T080005.00000000{number}Z-00000{number}_api_chat_body.json").write_bytes(BODY)
-    told = Told()
-    done = ea.ingest([tmp_path / "logs", tmp_path / "gone"], db=tmp_path / "t.duckdb", watch=told.watch())
+    bar = Bar()
+    done = ea.ingest([tmp_path / "logs", tmp_path / "gone"], db=tmp_path / "t.duckdb", watch=bar.callbacks())
     assert (len(done.results), len(done.faults)) == (3, 2)
-    assert told.done == told.total == sum(path.stat().st_size for path in (tmp_path / "logs").iterdir())
+    assert bar.done == bar.total == sum(path.stat().st_size for path in (tmp_path / "logs").iterdir())
 
 
 def test_standard_input_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Into a file, when nobody knows how much is to come, and out of it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
-    told = Told()
-    ea.ingest(["-"], db=tmp_path / "t.duckdb", watch=told.watch())
-    assert (told.names, told.total, told.done) == (["stdin"], 2 * len(TEXT), 2 * len(TEXT))
+    bar = Bar()
+    ea.ingest(["-"], db=tmp_path / "t.duckdb", watch=bar.callbacks())
+    assert (bar.names, bar.total, bar.done) == (["stdin"], 2 * len(TEXT), 2 * len(TEXT))

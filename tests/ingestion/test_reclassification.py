@@ -93,7 +93,7 @@ def test_the_same_rules_change_nothing(known: duckdb.DuckDBPyConnection) -> None
     before, errors = frames.digests(known), known.execute(ERRORS).fetchall()
     done = reclassification.reclassify(known, rules=RULES, formats=FORMATS)
     assert (done.is_current, done.changes.height, frames.digests(known)) == (True, 0, before)
-    assert done.told == "the events were judged by these rules already, nothing changed"
+    assert done.summary == "the events were already classified by these rules, nothing changed"
     done = reclassification.reclassify(known, rules=RULES, formats=FORMATS, force=True)
     assert (done.is_current, done.changed_count, done.changes.height) == (False, 0, 0)
     assert known.execute(ERRORS).fetchall() == errors

@@ -48,9 +48,9 @@ Spans = list[tuple[int, int]]
 
 def ingest(connection: duckdb.DuckDBPyConnection, path: Path, **options: object) -> LoadResult:
     """One file, as a run of its own, and the account of its store."""
-    after = options.pop("after", None)
+    previous = options.pop("previous", None)
     source = open_source(str(path))
-    result = loads.load(connection, source, Options(FORMATS, RULES, memo=MEMO, **options), after=after)  # type: ignore[arg-type]
+    result = loads.load(connection, source, Options(FORMATS, RULES, memo=MEMO, **options), previous=previous)  # type: ignore[arg-type]
     assert ledger(connection) == []
     return result
 
@@ -251,10 +251,10 @@ def test_pieces_in_order_are_one_file(name: str, shares: list[float]) -> None:
     lines = lines_of(name)
     bounds = sorted({0, *(int(share * len(lines)) for share in shares), len(lines)})
     with bench() as (connection, folder):
-        after = None
+        previous = None
         for number, (start, end) in enumerate(pairwise(bounds)):
             path = write(folder / f"server-{number}.log", b"".join(lines[start:end]))
-            after = ingest(connection, path, after=after).ending
+            previous = ingest(connection, path, previous=previous).source_end
         assert difference(content(connection), whole(CAPTURES[name])) == {}
 
 

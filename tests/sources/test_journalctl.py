@@ -13,7 +13,7 @@ import pytest
 from support.needs import journal_remote, needs
 
 import erranalytics as ea
-from erranalytics.api import Ingested
+from erranalytics.api import IngestResult
 from erranalytics.errors import UsageError
 from erranalytics.sources import journalctl
 from erranalytics.sources.journalctl import Journal
@@ -89,7 +89,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 @pytest.fixture
-def ingest(tmp_path: Path) -> Callable[..., Ingested]:
+def ingest(tmp_path: Path) -> Callable[..., IngestResult]:
     """Ingest the journal into the store of the test."""
     return lambda unit="ollama", **options: ea.ingest(journal=unit, db=tmp_path / "t.duckdb", **options)
 

@@ -61,11 +61,11 @@ def classify(path: str, rules_dir: tuple[str, ...], wrapper: str | None) -> int:
     journalctl -u ollama -o json | erranalytics classify
     """
     from erranalytics import api
-    from erranalytics.ingestion.inputs import opened
+    from erranalytics.ingestion.inputs import open_input
     from erranalytics.output import render
     from erranalytics.sources.files import discard
 
-    source = opened(path)
+    source = open_input(path)
     try:
         for frame in api.classify_source(source, rules_dir=rules_dir, wrapper=wrapper):
             render.write_frame(frame, out=sys.stdout.buffer)

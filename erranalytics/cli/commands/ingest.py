@@ -71,7 +71,7 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     """
     from erranalytics import api
     from erranalytics.cli import summary
-    from erranalytics.ingestion.inputs import Watch
+    from erranalytics.ingestion.inputs import ProgressCallbacks
     from erranalytics.output import render
 
     if not paths and not journal and not options["journal_directory"]:
@@ -82,7 +82,7 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     elif options["journal_directory"]:
         journal = journal or ("ollama",)
     with diagnostics.progress() as bar:
-        watch = Watch(bar.file, bar.expect, bar.advance, on_fault=diagnostics.error, on_read=bar.read)
+        watch = ProgressCallbacks(bar.file, bar.expect, bar.advance, on_fault=diagnostics.error, on_read=bar.read)
         done = api.ingest(paths, journal=journal, watch=watch, on_wait=diagnostics.note, **options)
     for line in summary.ingest_lines(done):
         diagnostics.note(line)
@@ -91,14 +91,14 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     return ExitCode.INPUT if done.faults else ExitCode.DONE
 
 
-@click.command(short_help="Judge stored events by the rules of now.")
+@click.command(short_help="Classify stored events by the current rules.")
 @db_option
 @wait_option
 @rules_option
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @guarded
 def reclassify(db: str | None, wait_s: float, rules_dir: tuple[str, ...], form: str) -> int:
-    """Judge the events of the store by the rules of now, without the logs; says what changed by code.
+    """Classify the events of the store by the current rules, without the logs; reports what changed by code.
 
     After an upgrade, or with rules of your own.
 
@@ -110,7 +110,7 @@ def reclassify(db: str | None, wait_s: float, rules_dir: tuple[str, ...], form: 
     from erranalytics.reports import runner
 
     done = api.reclassify(db=db, wait_s=wait_s, rules_dir=rules_dir, on_wait=diagnostics.note)
-    diagnostics.note(done.told)
+    diagnostics.note(done.summary)
     diagnostics.note(f"store: {api.resolve_db(db)}")
     if form == "json" or not done.changes.is_empty():
         deliver([runner.frame_result("reclassify", done.changes)], form=form, output=None)

@@ -1,5 +1,11 @@
--- Records of several sources in one run get new numbers in the order in which they were written.
--- Expects `session_map` (old_id, new_id), the runs that are one.
+-- Renumbers the records of a run that come from several sources, in the order in which they were logged.
+--
+--   event_id  source  record             new event_id
+--   10        1       08:00 loading      13
+--   11        1       08:10 loaded       15
+--   12        2       08:05 waiting      14    new, and its place is after event 10
+--
+-- Expects `session_map` (old_id, new_id), runs of the server that are one.
 create or replace temp table renumbered as
 with ordered as (
     select e.event_id,
