@@ -3,10 +3,11 @@
 This runs in the transaction of a load, after its rows are written. If no source overlaps, it costs one query of
 ``sources``. The SQL in ``sql/`` explains how records are compared.
 
-    stored: exported at 12:00          new: exported at 12:10           in the store afterwards
-    11:58 model loaded                 11:58 model loaded               11:58 model loaded
-    11:59 request                      11:59 request                    11:59 request
-                                       12:05 out of memory              12:05 out of memory     from the new source
+    stored: exported at 12:00      new: exported at 12:10      in the store afterwards
+    11:50 listening                                            11:50 listening
+    11:58 model loaded             11:58 model loaded          11:58 model loaded
+    11:59 request                  11:59 request               11:59 request
+                                   12:05 out of memory         12:05 out of memory, from the new source
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ left join unstamped as t on t.to_id = m.old_anchor;
 -- The records to remove: the shorter copy of a group, or the new one if both are equally long.
 --
 --   stored source, cut after line 2      new source                      removed
---   1  08:00 msg=a                       1  08:00 msg=a                  new 1: an equal copy
---   2  08:01 msg=b                       2  08:01 msg=b                  stored 2: its copy has a record more
---                                        3  goroutine 1 [running]:
+--                                        1  07:59 msg=z
+--   1  08:00 msg=a                       2  08:00 msg=a                  new 2: an equal copy
+--   2  08:01 msg=b                       3  08:01 msg=b                  stored 2: its copy has a record more
+--                                        4  goroutine 1 [running]:
 create or replace temp table duplicates as
 with shorter as (
     select new_source as source_id, host, chain, new_anchor as anchor_id from matches where not is_new_better

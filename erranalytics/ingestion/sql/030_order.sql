@@ -1,9 +1,9 @@
 -- Renumbers the records of a run that come from several sources, in the order in which they were logged.
 --
 --   event_id  source  record             new event_id
---   10        1       08:00 loading      13
---   11        1       08:10 loaded       15
---   12        2       08:05 waiting      14    new, and its place is after event 10
+--   1         1       08:00 loading      5
+--   2         1       08:10 loaded       7
+--   4         2       08:05 waiting      6    new; event 3 was a duplicate of event 1, so this belongs after event 1
 --
 -- Expects `session_map` (old_id, new_id), runs of the server that are one.
 create or replace temp table renumbered as
