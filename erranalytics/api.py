@@ -140,11 +140,11 @@ def find_logs() -> tuple[Place, ...]:
     """
     from erranalytics.sources import discovery
 
-    found = discovery.look()
-    if not any(place.paths or place.unit for place in found):
-        looked = [place.told() for place in found]
-        raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, discovery.advice(found)]))
-    return found
+    places = discovery.look()
+    if not any(place.paths or place.unit for place in places):
+        looked = [place.told() for place in places]
+        raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, discovery.advice(places)]))
+    return places
 
 
 def check_wrapper(wrapper: str | None) -> None:

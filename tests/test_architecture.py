@@ -39,7 +39,6 @@ HOT = (
     "clocks.zones",
     "derivation.steps",
     "ingestion.deduplication",
-    "ingestion.appender",
     "ingestion.loads",
     "ingestion.pipeline",
     "ingestion.prefetch",

@@ -41,7 +41,7 @@ clock = time.perf_counter
 
 
 class CallObserver:
-    """What is known of one call; ``write`` gets its record once, however it ends, and no method raises.
+    """The observer of one call; ``write`` gets its record once, however it ends, and no method raises.
 
     Args:
         facts: fields of the record that are known before the call.

@@ -168,7 +168,7 @@ STATUSES: list[tuple[Any, str | None, str | None, int | None, str]] = [
 def test_status_says_where_it_comes_from(
     status: Any, kind: str | None, text: str | None, expected: int | None, source: str
 ) -> None:
-    """A status of the wire, one an SDK made up, a sentinel, and one that stands in a text are told apart."""
+    """The source of a status is the wire, an SDK that made it up, a sentinel, or a text."""
     flat = {
         "ts": "2026-11-21T01:57:30Z",
         "endpoint": "/api/chat",
@@ -214,7 +214,7 @@ def test_damaged_record_is_a_counted_reject(line: str, reason: str, tmp_path: Pa
 
 
 def test_record_of_a_later_form_keeps_what_it_adds() -> None:
-    """An unknown field is no fault, and what a program asked is never the message of its record."""
+    """An unknown field is not a fault, and a prompt is never the message of a record."""
     (row,) = ea.classify(record(shelf=7, prompt="what is my secret?"))
     assert (row["format"], row["message"]) == ("client-json", "call of /api/chat")
 
@@ -277,7 +277,7 @@ ENDS = {
 
 
 def test_outcomes_of_the_lab_are_those_of_its_truth(shared: Path) -> None:
-    """Every stream ends as the lab knows it, but for those whose record does not tell who ended it.
+    """Every stream ends as the lab knows it, except for those whose record does not show who ended it.
 
     Twelve programs closed their stream; their records read like those of a stream that was cut: 200, no error, no end
     mark. Such a record counts as truncated. Our recorder tells the two apart.

@@ -112,7 +112,7 @@ class Cell:
         else:
             with record(path) as recorder:
                 self.watched = self.program.see(Task(**asked))
-                # litellm keeps an answer that nobody reads any more, so its call ends with the program.
+                # litellm keeps an answer that is no longer read, so its call ends with the program.
                 recorder.abandon()
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         found = [json.loads(line) for line in lines]
@@ -134,7 +134,7 @@ def cells_of(program: Program) -> list[tuple[str, str, bool]]:
 
 @contextlib.contextmanager
 def quick_and_quiet() -> Iterator[None]:
-    """Certificates are not loaded, which is most of what a client costs; litellm asks nobody and says nothing."""
+    """Certificates are not loaded, which is most of what a client costs; litellm asks no server and logs nothing."""
     before, variables = ssl.SSLContext.load_verify_locations, dict(os.environ)
     ssl.SSLContext.load_verify_locations = lambda *_, **__: None
     os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", OLLAMA_API_BASE=NOWHERE, NO_PROXY="127.0.0.1")
@@ -346,7 +346,7 @@ def test_the_page_shows_what_is_seen_now(cells: list[Cell]) -> None:
 
 
 def update() -> None:
-    """Run what is installed, and write the page."""
+    """Run the installed clients, and write the page."""
     data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {"versions": {}, "exceptions": {}}
     for program in INSTALLED:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What is judged without a store is what a store would say."""
+"""Text classified without a store gets the same verdicts as in a store."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ TEXTS = [
 
 
 def of_store(text: in_memory.ParsedText) -> list[dict[str, Any]]:
-    """What the store says of a text, derived whether that is needed or not."""
+    """The verdicts of the store for a text, derived even where that is not needed."""
     with in_memory.derived_store(text) as connection:
         return [row for frame in in_memory._verdict_frames(connection) for row in frame.to_dicts()]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=[f"{number}" for number in range(len(TEXTS))])
 def test_a_text_that_needs_no_store(text: str) -> None:
-    """Where at most one record is a problem the store adds nothing."""
+    """If at most one record is a problem, the store adds nothing."""
     parsed = in_memory.ParsedText.of(from_bytes(text.encode()), rules=RULES, formats=FORMATS)
     if parsed.problem_count < 2 and not parsed.events.is_empty():
         assert parsed.verdicts().to_dicts() == of_store(parsed)

@@ -100,7 +100,7 @@ def test_grown_file_adds_its_tail(connection: duckdb.DuckDBPyConnection, tmp_pat
 def test_other_content_of_the_same_name_is_another_source(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    """A rotated file does not hide behind its name."""
+    """A rotated file is recognised although it keeps its name."""
     load(connection, write(tmp_path / "a.log", START))
     assert load(connection, write(tmp_path / "a.log", LOAD + OOM)).status == "new"
     assert connection.execute("select count(*) from sources").fetchall() == [(2,)]

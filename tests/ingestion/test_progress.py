@@ -70,7 +70,7 @@ def test_many_inputs_fill_one_bar(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into a file, when nobody knows how much is to come, and out of it."""
+    """Its bytes are read into a file first, because their number is unknown, and then from that file."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
     bar = Bar()
     ea.ingest(["-"], db=tmp_path / "t.duckdb", watch=bar.callbacks())

@@ -1,4 +1,4 @@
-"""Changed rules on stored events: what the columns of the store tell is enough, and nothing is lost on the way."""
+"""Changed rules on stored events: the columns of the store suffice, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ line = 'loaded runners'
 line = 'loaded models'
 why = "another word"
 """
-# Records whose text the columns do not tell: format, code by the line, code by the columns, and why.
+# Records whose columns give another code than their line: format, code by the line, code by the columns.
 EXCEPTIONS: set[tuple[str, str | None, str | None]] = set()
 
 
@@ -46,7 +46,7 @@ def captures(root: Path) -> list[Path]:
 
 
 def filled(path: Path, logs: list[Path], *, rules: Rulebook = RULES) -> duckdb.DuckDBPyConnection:
-    """A store with those logs, judged by a book."""
+    """A store with these logs, classified by a rulebook."""
     connection = open_store(path)
     for log in logs:
         loads.load(connection, open_source(str(log)), loads.Options(FORMATS, rules))
@@ -54,14 +54,14 @@ def filled(path: Path, logs: list[Path], *, rules: Rulebook = RULES) -> duckdb.D
 
 
 def without(*names: str) -> Rulebook:
-    """The book without some rules."""
+    """The rulebook without some rules."""
     kept = tuple(rule for rule in RULES.rules if rule.id not in names)
     return Rulebook(causes=RULES.causes, rules=kept, families=RULES.families, hash="without " + " ".join(names))
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """A store with all captures, judged by the book."""
+    """A store with all captures, classified by the rulebook."""
     path = tmp_path_factory.mktemp("stored") / "t.duckdb"
     filled(path, captures(root)).close()
     return path
@@ -75,8 +75,8 @@ def known(stored: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection.close()
 
 
-def test_the_columns_tell_what_the_lines_told(known: duckdb.DuckDBPyConnection) -> None:
-    """Texts put together from the store get the same codes and captures as the lines, all but a thousandth."""
+def test_columns_give_the_verdicts_of_lines(known: duckdb.DuckDBPyConnection) -> None:
+    """Texts rebuilt from the store get the same codes and captures as the lines, except for one in a thousand."""
     ((last,),) = known.execute("select max(event_id) from events").fetchall()
     assert last < reclassification.BATCH_EVENTS
     judged = verdicts.judge(stored_text.rebuild(reclassification._read(known, 0), FORMATS), rules=RULES)
@@ -89,7 +89,7 @@ def test_the_columns_tell_what_the_lines_told(known: duckdb.DuckDBPyConnection) 
 
 
 def test_the_same_rules_change_nothing(known: duckdb.DuckDBPyConnection) -> None:
-    """Nothing is looked at; when it is forced, every table comes out with the same rows."""
+    """No event is read; when that is forced, every table keeps the same rows."""
     before, errors = frames.digests(known), known.execute(ERRORS).fetchall()
     done = reclassification.reclassify(known, rules=RULES, formats=FORMATS)
     assert (done.is_current, done.changes.height, frames.digests(known)) == (True, 0, before)
@@ -101,7 +101,7 @@ def test_the_same_rules_change_nothing(known: duckdb.DuckDBPyConnection) -> None
 
 
 def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, root: Path, tmp_path: Path) -> None:
-    """A store that was judged without some rules becomes the one judged with them, incidents and all, and back."""
+    """A store classified without some rules becomes equal to one classified with them, incidents included, and back."""
     used = "select rule from errors where rule is not null group by rule order by count(*) desc, rule limit 3"
     book = without(*[rule for (rule,) in known.execute(used).fetchall()])
     never = filled(tmp_path / "never.duckdb", captures(root), rules=book)
@@ -126,7 +126,7 @@ def test_rules_that_come_and_go_are_applied(known: duckdb.DuckDBPyConnection, ro
 
 
 def test_loads_of_several_books_become_one(root: Path, tmp_path: Path) -> None:
-    """A log that was judged by an earlier book than the store knows is judged by all rules."""
+    """A log that was classified by an earlier rulebook than the store has is classified by all rules."""
     first, second = (root / "sample_logs/server" / name for name in ("oom-0.24.0.log", "queue-0.24.0.log"))
     wanted = filled(tmp_path / "wanted.duckdb", [first, second])
     rule = wanted.execute("select rule from errors group by rule order by count(*) desc, rule limit 1").fetchall()[0][0]

@@ -1,4 +1,4 @@
-"""Small sources of one call are stored and derived together, and nobody can tell."""
+"""Small sources of one call are stored and derived together, with the same result as one by one."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_every_line_belongs_to_a_record_of_the_program(name: str, logs: dict[str
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_no_prompt_is_kept(name: str, logs: dict[str, list[dict[str, Any]]]) -> None:
-    """Ollama4j logs what is asked and what is answered, as objects on many lines."""
+    """Ollama4j logs requests and answers as objects on many lines."""
     text = (CLIENTS / f"{name}.log").read_text(encoding="utf-8")
     kept = json.dumps([[row["message"], row["attrs"], row["said"]] for row in logs[name]])
     assert (PROMPT in text) == (name == "java-ollama4j")
@@ -106,7 +106,7 @@ def test_logs_of_java_util_logging_have_level_place_and_time(logs: dict[str, lis
 
 
 def test_levels_are_those_of_other_loggers(tmp_path: Path) -> None:
-    """SEVERE is an error, and so is its word in German and Chinese; a level nobody knows stays as it is."""
+    """SEVERE is an error, also in German and Chinese; an unknown level stays as it is."""
     log = tmp_path / "app.log"
     lines = [
         "Mar 06, 2026 9:05:07 AM com.example.Asker ask\nSEVERE: a\n\tat com.example.Asker.ask(Asker.java:1)",
@@ -151,7 +151,7 @@ def test_a_text_that_is_not_a_time_gives_none(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["java-lines", "java-langchain4j", "java-spring-ai-stream"])
 def test_where_a_capture_is_cut_does_not_matter(name: str) -> None:
-    """At every fifth or seventh line, what is not complete is handed back, and the records are those of the whole."""
+    """Cut at every fifth or seventh line, open records are handed back, and the records are the same as without cuts."""
     bodies = unwrapped((CLIENTS / f"{name}.log").read_text(encoding="utf-8"))[:72]
     whole = framing.frame(bodies, book=BOOK, end=bodies.height + 1, is_last=True).records
     for step in (5, 7):

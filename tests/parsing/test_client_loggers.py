@@ -225,7 +225,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("form", "line"), LINES)
-def test_what_tells_a_program_from_the_server(form: str, line: str, tmp_path: Path) -> None:
+def test_a_program_is_distinguished_from_the_server(form: str, line: str, tmp_path: Path) -> None:
     """The file that the server names since v0.1.21, its own files, and the day on which it left Go's package."""
     log = tmp_path / "one.log"
     log.write_text(line + "\n", encoding="utf-8")

@@ -229,7 +229,7 @@ def test_prompts_are_not_kept(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_where_a_log_is_cut_does_not_matter(name: str) -> None:
-    """Line by line, what is not complete is handed back, and the records are those of the whole."""
+    """Line by line, open records are handed back, and the records are the same as without cuts."""
     text = (CLIENTS / f"{name}.log").read_text(encoding="utf-8")
     bodies = unwrapped(text)
     whole = framing.frame(bodies, book=BOOK, end=bodies.height + 1, is_last=True).records

@@ -41,7 +41,7 @@ def held(db: Path) -> Digests | None:
 
 
 def run(path: Path, db: Path) -> float:
-    """One ingest that nobody disturbs, and how long it took."""
+    """One undisturbed ingest, and how long it took."""
     began = time.monotonic()
     subprocess.run(command(path, db), check=True, capture_output=True, cwd=ROOT)
     return time.monotonic() - began

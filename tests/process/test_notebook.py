@@ -27,9 +27,9 @@ FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 NEEDED = "needs the extra notebook: pip install -e '.[notebook]'"
 LARGEST_BYTES = 120_000
-# What each mark of a chart stands for, in words, for those who cannot see it.
+# The meaning of each mark of a chart in words, for people who cannot see it.
 MARK = re.compile(r'aria-label="([^"]*: [^"]*)"')
-# What a run leaves behind that no reader asked for, and what differs from one machine to the next.
+# Parts of the output that no reader needs, or that differ between machines.
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -93,7 +93,7 @@ def test_there_is_a_notebook() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_notebook_shows_is_what_it_would_show_today(name: str, fresh: dict[str, Any]) -> None:
-    """Every cell runs in a fresh kernel, and below it stands the same text, and the same data in a chart."""
+    """Every cell runs in a new kernel, and gives the same text as in the file, and the same data in a chart."""
     stored = read(name)
     assert [shown(cell) for cell in code(fresh[name])] == [shown(cell) for cell in code(stored)], "run: make notebook"
     assert [cell.execution_count for cell in code(stored)] == list(range(1, len(code(stored)) + 1))
@@ -113,7 +113,7 @@ def test_a_notebook_is_small_and_of_no_machine(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_answer_of_a_notebook_has_its_question(name: str) -> None:
-    """A cell of code stands below words, and a heading of the second order asks something."""
+    """A cell of code comes after text, and a heading of the second level is a question."""
     cells = read(name).cells
     assert [later.source for cell, later in pairwise(cells) if {cell.cell_type, later.cell_type} == {"code"}] == []
     headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
@@ -123,7 +123,7 @@ def test_each_answer_of_a_notebook_has_its_question(name: str) -> None:
 
 
 def test_a_store_that_is_open_for_reading_is_not_called_broken(tmp_path: Path) -> None:
-    """Who ingests while a connection of the same notebook is open is told to close it, not to remove the file."""
+    """An ingest with an open connection in the same notebook asks to close that, not to remove the file."""
     db = tmp_path / "store.duckdb"
     log = tmp_path / "server.log"
     log.write_text(
@@ -140,7 +140,7 @@ def test_a_store_that_is_open_for_reading_is_not_called_broken(tmp_path: Path) -
 
 
 def update() -> None:
-    """Run every notebook anew and store what it shows."""
+    """Run every notebook again and store its output."""
     import nbformat
 
     for name in NAMES:

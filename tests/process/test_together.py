@@ -47,7 +47,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def holder(db: Path) -> Iterator[Process]:
-    """A process that holds the store until it is told to let go."""
+    """A process that holds the store until it is asked to close it."""
     command = [sys.executable, "-c", HOLDER, str(db)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

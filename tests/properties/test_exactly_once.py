@@ -109,7 +109,7 @@ def test_a_file_may_grow_at_any_byte(name: str, shares: list[float], block_bytes
 
 
 def test_growth_may_stop_without_a_line_end() -> None:
-    """The last step ends before the end of its line: what is there counts as in one ingest of as much."""
+    """The last step ends before the end of its line, and counts like one ingest of the same bytes."""
     data = CAPTURES["restarts"][: len(CAPTURES["restarts"]) * 2 // 3]
     data = data[: data.rindex(b"\n")]
     with bench() as (connection, folder):
@@ -227,7 +227,7 @@ def test_truncated_in_place(name: str, share: float) -> None:
 
 
 def test_copied_and_truncated_goes_on() -> None:
-    """``copytruncate``: the copy is known, and what is written from the beginning again is new."""
+    """``copytruncate``: the copy is recognised, and the lines of the emptied file are new."""
     lines = lines_of("restarts")
     old, new = b"".join(lines[:300]), b"".join(lines[300:])
     with bench() as (connection, folder):
@@ -264,7 +264,7 @@ def stamps(lines: Sequence[bytes]) -> int:
 
 
 def parts_twins(lines: Sequence[bytes], at: int) -> bool:
-    """Whether a cut stands between two stamped records that are the same: then nobody can tell which of them is which."""
+    """Whether a cut is between two equal stamped records: then it is impossible to say which is which."""
     return any(STAMP.match(line) for line in {*lines[:at]} & {*lines[at:]})
 
 
@@ -322,7 +322,7 @@ def test_pieces_in_awkward_orders(name: str) -> None:
         assert difference(content(connection), whole(CAPTURES["era3"])) == {}
 
 
-# What cannot be told, with what would be right and what is counted: pieces of lines, each a run of its own.
+# Undecidable cases, with the right count and the actual one: pieces of lines, each ingested by itself.
 ACCESS = b'[GIN] 2026/11/21 - 10:00:14 | 200 |       2.5ms |       127.0.0.1 | POST     "/api/chat"\n'
 LOADER = b"llama_context: n_ctx_seq     = 2048\nllama_context: n_batch       = 512\n"
 STAMPED = b"time=2026-11-21T10:00:12.772+08:00 level=INFO source=a.go:1 msg=loaded\n"
@@ -335,8 +335,8 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_what_follows_tells_twins_apart(order: tuple[int, int]) -> None:
-    """Two records that look the same, cut between them: the lines behind tell which one the next piece repeats."""
+def test_followers_distinguish_equal_records(order: tuple[int, int]) -> None:
+    """Of two equal records with a cut between them, the lines after them decide which one the next piece repeats."""
     pieces = [STAMPED + TASK + STAMPED, STAMPED + LOADER]
     with bench() as (connection, folder):
         for number in order:

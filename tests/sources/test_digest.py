@@ -53,7 +53,7 @@ def test_any_steps_give_the_same(data: bytes, steps: list[int]) -> None:
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_files_side_by_side_or_streamed(tmp_path: Path, pack: type[bytes]) -> None:
-    """Each prefix, also at the borders of a leaf; what lies beyond the end is left out."""
+    """Each prefix, also at the borders of a leaf; sizes beyond the end are left out."""
     data = b"".join(b"line %d\n" % n for n in range(500))
     path = tmp_path / "a.log"
     path.write_bytes(pack(data))

@@ -45,7 +45,7 @@ sys.exit(int(read("code.txt") or 0))
 
 
 def entry(second: float, message: str, *, unit: str = "ollama", transport: str = "stdout") -> dict[str, str]:
-    """One entry of the journal of ``gpu01``, ``second`` seconds behind the first."""
+    """One entry of the journal of ``gpu01``, ``second`` seconds after the first."""
     stamp = str(FIRST_US + round(second * 1_000_000))
     own = {"SYSLOG_IDENTIFIER": "kernel"} if transport == "kernel" else {"SYSLOG_IDENTIFIER": unit, "_PID": "812"}
     where = {} if transport == "kernel" else {"_SYSTEMD_UNIT": f"{unit}.service"}
@@ -142,7 +142,7 @@ def test_nothing_new_adds_nothing(fake: Fake, ingest: Any, ask: Any) -> None:
 
 
 def test_a_vacuumed_stretch_is_a_gap(fake: Fake, ingest: Any, ask: Any) -> None:
-    """When the last entry is gone, so is what came behind it: from the last read to the first left."""
+    """A gap is recorded if the last entry is gone: from the last entry read to the first one left."""
     fake.holds(MINUTE[:6])
     ingest()
     fake.holds(MINUTE[9:])
@@ -232,7 +232,7 @@ def test_no_journalctl(tmp_path: Path, ingest: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_error_in_the_middle_keeps_what_was_read(fake: Fake, ingest: Any) -> None:
-    """The entries before it are in the store, and the reason stands beside them."""
+    """The entries before it are in the store, and the reason is in the note."""
     fake.holds(MINUTE, says="Failed to get journal fields: Bad message\n", code=1)
     (result,) = ingest().results
     assert result.event_count == 12
@@ -241,7 +241,7 @@ def test_an_error_in_the_middle_keeps_what_was_read(fake: Fake, ingest: Any) -> 
 
 
 def test_a_file_name_where_a_unit_belongs(fake: Fake, ingest: Any, tmp_path: Path) -> None:
-    """``--journal server.log`` takes the file for the unit: it is told where a path stands."""
+    """``--journal server.log`` takes the file for a unit: the error says where to put a path."""
     path = tmp_path / "server.log"
     path.write_text("", encoding="utf-8")
     with pytest.raises(UsageError) as told:

@@ -154,7 +154,7 @@ def test_readers_of_one_store_get_along(db: Path, connection: duckdb.DuckDBPyCon
 
 
 def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
-    """A program that has the store open for itself is told so, not that the file is damaged."""
+    """A program that has the store open itself gets a message about that, not about a damaged file."""
     open_store(tmp_path / "s.duckdb").close()
     other = duckdb.connect(str(tmp_path / "s.duckdb"))
     with pytest.raises(StoreError, match="is already open in this program") as caught:
@@ -177,14 +177,14 @@ def test_a_connection_of_another_kind_is_explained(tmp_path: Path) -> None:
         ("selec 1", "LINE 1: selec 1\n        ^"),
     ],
 )
-def test_a_wrong_name_is_told_what_was_meant(sql: str, hint: str, connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_wrong_name_gets_a_suggestion(sql: str, hint: str, connection: duckdb.DuckDBPyConnection) -> None:
     """The nearest table or column; where none is near, all there are."""
     with pytest.raises(UsageError, match="the query failed: ") as caught:
         runner.ask(sql, connection=connection)
     assert (caught.value.hint or "").startswith(hint)
 
 
-def test_a_fault_among_the_rows_is_told_in_a_line(connection: duckdb.DuckDBPyConnection) -> None:
+def test_an_error_in_a_row_is_one_line(connection: duckdb.DuckDBPyConnection) -> None:
     """What fails only while rows are fetched is a mistake of the query too."""
     with pytest.raises(UsageError, match="the query failed: Conversion Error: Could not convert string 'a'"):
         runner.ask("select cast(chr(97) as integer) as n from range(300000)", connection=connection)
@@ -209,7 +209,7 @@ def test_one_limit_is_for_all_parts_of_an_answer(connection: duckdb.DuckDBPyConn
     assert len(runner.answer(connection=connection, limit=Limit(0))) > 1
 
 
-def test_no_thread_is_left_behind(connection: duckdb.DuckDBPyConnection) -> None:
+def test_no_thread_remains(connection: duckdb.DuckDBPyConnection) -> None:
     """Neither by an answer nor by one that was stopped."""
     for sql in ("select 1", ENDLESS):
         try:

@@ -1,4 +1,4 @@
-"""Logs of clients: where they are, what is asked of their stores, and the records of a text."""
+"""Logs of clients: where they are, queries of their stores, and the records of a text."""
 
 from __future__ import annotations
 

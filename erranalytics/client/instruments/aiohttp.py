@@ -2,7 +2,7 @@
 
 ``ClientSession._request`` is the function that get, post and request call. A body is read from a ``StreamReader``,
 whose class has no room for another attribute: the observer is kept in its timer, which every wait for data passes.
-Reader and answer get a class of the same name that shows the observer what is read.
+Reader and answer get a class of the same name that passes all that is read to the observer.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def start() -> None:
         unwatched = [name for name in UNWATCHED if name in sys.modules]
         note(lost=recorder.lost_count, others=unwatched)
 
-    # What is registered first runs last: by then the recorder has written the calls that were open.
+    # The function that is registered first runs last, when the recorder has written the open calls.
     atexit.unregister(recorder.abandon)
     atexit.register(leave)
     atexit.register(recorder.abandon)

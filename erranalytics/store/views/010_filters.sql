@@ -1,4 +1,4 @@
--- Filters of the reports. NULL means no limit, and an unknown value lies outside every limit.
+-- Filters of the reports. NULL means no limit, and an unknown value is outside every limit.
 
 create or replace macro in_period(ts, period_start, period_end) as
     coalesce(ts >= period_start, period_start is null) and coalesce(ts < period_end, period_end is null);
