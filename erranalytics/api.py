@@ -140,9 +140,9 @@ def find_logs() -> tuple[Place, ...]:
     """
     from erranalytics.sources import discovery
 
-    found = discovery.look()
+    found = discovery.find_places()
     if not any(place.paths or place.unit for place in found):
-        looked = [place.told() for place in found]
+        looked = [place.summary() for place in found]
         raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, discovery.advice(found)]))
     return found
 

@@ -75,7 +75,7 @@ class Intake:
                     self.watch.on_bytes(size or 0)
                     self._fail(fault)
                     continue
-                note = one.told() if isinstance(one, DumpFolder) else None
+                note = one.summary() if isinstance(one, DumpFolder) else None
                 try:
                     self._take(source, source.byte_size if size is None else size, note=note)
                 finally:
@@ -189,7 +189,7 @@ class Intake:
         self.watch.on_source("stdin" if name == "-" else name)
         if one != "-":
             return opened(one)
-        stream = cast(BinaryIO, journalctl.Counted(sys.stdin.buffer, self.watch.on_bytes))
+        stream = cast(BinaryIO, journalctl.CountingStream(sys.stdin.buffer, self.watch.on_bytes))
         source = open_spooled(stream, uri=one)
         # Its bytes are read twice: into a file, whose end must be known first, and out of it.
         self.watch.on_total(2 * source.byte_size)
