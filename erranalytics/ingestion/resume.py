@@ -18,7 +18,7 @@ from erranalytics.classification.rulebook import Rulebook
 from erranalytics.ingestion import pipeline
 from erranalytics.ingestion.identity import Ending, Known
 from erranalytics.ingestion.pipeline import Batch, State
-from erranalytics.parsing.lineformats import FormatBook, Met
+from erranalytics.parsing.lineformats import FormatBook, FormatCache
 from erranalytics.parsing.sessions import SessionState
 from erranalytics.sources.files import Source, head_digest
 from erranalytics.sources.lines import BLOCK_BYTES
@@ -46,7 +46,7 @@ class Options:
     on_events: Callable[[pl.DataFrame], None] = lambda events: None
     block_bytes: int = BLOCK_BYTES
     memo: Memo = field(default_factory=Memo)
-    met: Met = field(default_factory=Met)
+    cache: FormatCache = field(default_factory=FormatCache)
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,12 +306,12 @@ def test_bodies_met_before_are_recognised_alike(monkeypatch: pytest.MonkeyPatch)
     """What is kept of bodies met before changes no answer, also where it is full and where only a part was met."""
     units = [(BOOK.by_name[name].units or (None,))[0] for name, _ in SAMPLES]
     frame = pl.DataFrame({"body": [line for _, line in SAMPLES], "unit": units}, schema_overrides={"unit": pl.String})
-    first, order, met = BOOK.recognise(frame), ("body", "unit"), lineformats.Met()
+    first, order, cache = BOOK.recognise(frame), ("body", "unit"), lineformats.FormatCache()
     assert first.height == len(SAMPLES)
     for _ in range(2):
-        assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))
-    monkeypatch.setattr(lineformats, "MOST_MET", len(SAMPLES) // 3)
-    met = lineformats.Met()
+        assert BOOK.recognise(frame, cache).sort(order).equals(first.sort(order))
+    monkeypatch.setattr(lineformats, "MAX_CACHED", len(SAMPLES) // 3)
+    cache = lineformats.FormatCache()
     for start in range(0, len(SAMPLES), 40):
-        BOOK.recognise(frame.slice(start, 60), met)
-    assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))
+        BOOK.recognise(frame.slice(start, 60), cache)
+    assert BOOK.recognise(frame, cache).sort(order).equals(first.sort(order))

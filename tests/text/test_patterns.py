@@ -24,7 +24,7 @@ def recognised(lines: list[str], *, unit: str | None, is_few: bool) -> pl.DataFr
     bodies = pl.DataFrame({"body": lines, "unit": unit}, schema={"body": pl.String, "unit": pl.String})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(patterns, "FEW", len(lines) if is_few else 0)
-        patch.setattr(lineformats, "FEWEST_BODIES", 0)
+        patch.setattr(lineformats, "MIN_CACHED", 0)
         return book.recognise(bodies).select("body", "format", "is_noise").sort("body")
 
 
