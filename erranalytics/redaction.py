@@ -1,4 +1,4 @@
-"""Secrets and prompts are taken out of text before anything is stored."""
+"""Remove secrets and prompts from text before anything is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import polars as pl
 
 from erranalytics.text.literals import may_hold
 
-# Attributes of debug and trace lines that carry what people wrote or what a model answered.
+# Attributes of debug and trace lines that hold the text of people or of a model.
 PROMPT_KEYS = (
     "prompt",
     "messages",
@@ -27,9 +27,9 @@ PROMPT_KEYS = (
 TOKEN = r' (?:"[^"]*"|[^\s="]+)=(?:"(?:[^"\\]|\\.)*"|\S*)'
 _KEYS = "|".join(PROMPT_KEYS)
 _KEY_SIGNS = tuple(f" {key}=" for key in PROMPT_KEYS)
-# Numbers under these keys are lengths: they stay.
+# Numbers under these keys are lengths, so they stay.
 _SECRET_TOKEN = rf'^ (?:{_KEYS})=(?:"(?:[^"\\]|\\.)*[^\d"](?:[^"\\]|\\.)*"|[^\s"]*[^\d"\s]\S*)$'
-# How a process ended stands under the key that trace lines use for tokens (llm/server.go at v0.24.0).
+# Trace lines use the key `string` for tokens, but it also holds how a process ended (llm/server.go at v0.24.0).
 _EXIT_TOKEN = r'^ string="?(?:signal|exit status)'
 _HINTS = ("key=", "earer ", "EARER ", "sk-", "://", "assword", "oken=", "ookie: ", "uthorization: ", "pi-")
 _MASKS = {
@@ -42,7 +42,7 @@ _MASKS = {
 
 
 def mask_secrets(text: pl.Series) -> pl.Series:
-    """Keys in URLs, bearer tokens and passwords as ``[redacted]``.
+    """Replace keys in URLs, bearer tokens and passwords by ``[redacted]``.
 
     >>> mask_secrets(pl.Series(["GET https://a.b/connect?name=x&key=c3NoLWVk", "plain"])).to_list()
     ['GET https://a.b/connect?name=x&key=[redacted]', 'plain']
@@ -60,7 +60,7 @@ def mask_secrets(text: pl.Series) -> pl.Series:
 
 
 def mask_prompts(attrs: pl.Series) -> pl.Series:
-    """slog attributes whose key names a prompt or an answer, replaced by their length and a hash.
+    """Replace slog attributes whose key names a prompt or a response by their length and a hash.
 
     >>> mask_prompts(pl.Series([' images=0 prompt=30', None])).to_list()
     [' images=0 prompt=30', None]
@@ -80,5 +80,5 @@ def mask_prompts(attrs: pl.Series) -> pl.Series:
     is_secret = pl.col("token").str.contains(_SECRET_TOKEN) & ~pl.col("token").str.contains(_EXIT_TOKEN)
     tokens = tokens.with_columns(pl.when(is_secret).then(mask).otherwise("token").alias("token"))
     joined = tokens.group_by("row", maintain_order=True).agg(masked=pl.col("token").str.join(""))
-    whole = frame.join(joined, on="row", how="left", maintain_order="left")
-    return whole.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()
+    masked = frame.join(joined, on="row", how="left", maintain_order="left")
+    return masked.select(pl.coalesce("masked", "attrs").alias(attrs.name)).to_series()

@@ -17,7 +17,7 @@ import polars as pl
 
 from erranalytics import datafiles
 from erranalytics.text import patterns
-from erranalytics.text.literals import whole_of
+from erranalytics.text.literals import joined_if_short
 
 UNKNOWN = "unknown"
 # For so few bodies the cache is not asked.
@@ -388,7 +388,7 @@ class FormatBook:
         if (few := self._recognise_few(bodies)) is not None:
             return few
         body, unit = pl.col("body"), pl.col("unit")
-        text = whole_of(bodies["body"])
+        text = joined_if_short(bodies["body"])
         formats = [item for item in self.formats if text is None or item.may_be_in(text)]
         # The cheap tests of all formats run in one query. A pattern costs more to compile than to run on a few bodies,
         # so it runs only if some body passed its tests.
