@@ -125,7 +125,7 @@ SHAPES = [
     ("ollama-text", "Warning: could not connect to a running Ollama instance"),
     ("ollama-text", "pulling manifest"),
     ("app-text", "update check failed - Error: net::ERR_INTERNET_DISCONNECTED"),
-    # what stands around: systemd and kernel are told by their text where a journal lost the names
+    # systemd and the kernel are recognised by their text where a journal lost the names
     ("systemd", "ollama.service: A process of this unit has been killed by the OOM killer."),
     ("systemd", "Started Ollama Service."),
     ("kernel", "Memory cgroup out of memory: Killed process 77 (llama-server) total-vm:9kB, anon-rss:8kB"),
@@ -221,7 +221,7 @@ def test_block_is_one_record(name: str) -> None:
 
 
 def test_units_and_texts_of_the_system() -> None:
-    """The lines of systemd and of the kernel are told by the unit, whatever they say."""
+    """The lines of systemd and of the kernel are recognised by the unit, whatever they say."""
     frame = pl.DataFrame({"body": ["Reached target X.", "hello"], "unit": ["systemd", "kernel"]})
     assert dict(BOOK.recognise(frame).select("unit", "format").rows()) == {"systemd": "systemd", "kernel": "kernel"}
 

@@ -65,7 +65,7 @@ def test_rotated_files_come_oldest_first(machine: Path) -> None:
 
 
 def test_without_a_home_nothing_is_found_there(machine: Path) -> None:
-    """A service has no HOME; that is no error."""
+    """A service has no HOME; that is not an error."""
     put(machine, "home/.ollama/logs/server.log")
     assert [place.paths for place in discovery.find_places(system="darwin", variables={}, root=str(machine))] == [
         (),
@@ -84,29 +84,29 @@ def test_a_unit_of_the_journal_is_a_place(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_every_place_has_a_sentence(machine: Path) -> None:
     """What it is, how much of it there is, where."""
     put(machine, "home/.ollama/logs/server.log")
-    told = [
+    summaries = [
         place.summary() for place in discovery.find_places(system="darwin", variables={"HOME": str(machine / "home")})
     ]
-    assert told[0] == "app: 1 file (115 B) in ~/.ollama/logs/server*.log, ~/.ollama/logs/app*.log"
+    assert summaries[0] == "app: 1 file (115 B) in ~/.ollama/logs/server*.log, ~/.ollama/logs/app*.log"
 
 
 def test_nothing_anywhere_names_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says what to do where Ollama writes to its own output."""
     monkeypatch.setattr(discovery, "find_places", lambda: (discovery.Place("app", "~/.ollama/logs"),))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         api.find_logs()
-    assert "~/.ollama/logs" in str(told.value.hint)
-    assert "docker logs ollama 2>&1 | erranalytics ingest -" in str(told.value.hint)
+    assert "~/.ollama/logs" in str(caught.value.hint)
+    assert "docker logs ollama 2>&1 | erranalytics ingest -" in str(caught.value.hint)
 
 
 def test_a_journal_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing found because nothing may be seen: the sentence says what to do about that."""
     closed = discovery.Place("service", "journal:ollama", state="nothing you may read")
     monkeypatch.setattr(discovery, "find_places", lambda: (closed,))
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         api.find_logs()
-    assert "service: nothing you may read in journal:ollama" in str(told.value.hint)
-    assert "systemd-journal" in str(told.value.hint)
+    assert "service: nothing you may read in journal:ollama" in str(caught.value.hint)
+    assert "systemd-journal" in str(caught.value.hint)
 
 
 def test_a_call_without_a_path_reads_what_is_found(

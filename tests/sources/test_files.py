@@ -98,7 +98,7 @@ def test_expand_names_every_kind(tmp_path: Path) -> None:
 
 
 def test_what_has_no_file_is_spooled_and_discarded() -> None:
-    """A stream is read through a temporary file that is gone afterwards; so is one that is no text."""
+    """A stream is read through a temporary file that is removed afterwards, also if it is not text."""
     source = open_spooled(io.BytesIO(gzip.compress(LOG.encode())), uri="stdin")
     assert (source.uri, source.mtime, source.can_grow) == ("stdin", None, False)
     assert [line for block in read_blocks(source) for line in block.lines["raw"]] == [LOG.rstrip()]

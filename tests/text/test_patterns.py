@@ -1,4 +1,4 @@
-"""Patterns that Python keeps fit the same lines as those that polars makes anew."""
+"""The patterns that Python keeps compiled match the same lines as those that polars compiles."""
 
 from __future__ import annotations
 

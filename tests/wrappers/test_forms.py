@@ -308,7 +308,7 @@ def events(data: str | bytes) -> pl.DataFrame:
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name != "PowerShell"])
 def test_every_form_gives_the_events_of_the_plain_file(name: str) -> None:
-    """What is said, what it means, and when, where the line itself tells the time."""
+    """The text, its meaning, and its time where the line itself has one."""
     form = FORMS[name]
     lines = kept(CAPTURE, form)
     expected, found = events("\n".join(lines) + "\n"), events(form.write(lines))

@@ -1,4 +1,4 @@
-"""Wrappers: what stands around a line is taken off, told by the line's own shape, wherever the input is cut."""
+"""Wrappers are taken off lines, recognised by the shape of each line, wherever the input is cut."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_messages_of_the_journal(message: str, bodies: list[str]) -> None:
 
 
 def test_damaged_objects_keep_their_text_beside_them() -> None:
-    """A line that is no entry is a line; one that was cut gives what it has."""
+    """A line that is not an entry stays a line; an entry that was cut gives the fields it has."""
     text = "\n".join([entry('"a"'), "not json", entry('"b"')[:-20], entry('"c"', _PID='["8","9"]')])
     bodies = unwrap(text)
     assert bodies["body"].to_list()[:2] == ["a", "not json"]
@@ -305,7 +305,7 @@ def test_a_stamp_that_is_the_line_s_own_stays(line: str) -> None:
 
 @pytest.mark.parametrize("line", OWN_STAMPS[:3])
 def test_a_logger_of_its_own_keeps_its_stamp_beside_stamped_lines(line: str) -> None:
-    """A level behind the stamp tells another program."""
+    """A level after the stamp means that another program wrote the line."""
     assert bodies_of(f"{DOUBLE[0][0]}\n2025-03-05 08:58:55 bare\n{line}") == [SLOG, "bare", line]
 
 
