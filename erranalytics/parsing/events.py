@@ -156,7 +156,26 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
     parts = _fields_of_others(frame, book)
     if not parts:
         return frame.head(0)
-    fields = pl.concat([_NO_OBJECTS, *parts], how="diagonal_relaxed")
+    fields = _finish_fields(pl.concat([_NO_OBJECTS, *parts], how="diagonal_relaxed"), book)
+    if frame.height == 1:
+        joined = frame.hstack(fields.drop("body", "format"))
+    else:
+        joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
+    form, message = pl.col("format"), pl.col("message")
+    for characters, names in book.by_value("trims").items():
+        message = pl.when(form.is_in(names)).then(message.str.strip_chars_start(characters)).otherwise(message)
+    is_bare, line = form.is_in(book.names("bare")), pl.coalesce("rule_text", "masked")
+    text = pl.when(is_bare).then(pl.coalesce("rule_text", "message", "masked")).otherwise(line)
+    attrs = pl.coalesce(rest_json(pl.col("rest")), "attrs") if _has_any(frame, "rest") else pl.col("attrs")
+    kinds = (form.replace_strict(names, default=None) for names in (book.clocks, book.local_clocks))
+    moment, local = (kind.cast(pl.String) for kind in kinds)
+    own_clock = pl.when(pl.col("own_utc").is_not_null()).then(moment).otherwise(local)
+    joined = joined.with_columns(message=message, text=with_rest(text), attrs=attrs, own_clock=own_clock)
+    return joined.drop("masked", "rule_text", "kept_attrs")
+
+
+def _finish_fields(fields: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
+    """Mask secrets and prompts; set message, attributes, level, stamps and the text for the rules."""
     masked = redaction.mask_secrets(fields["body"]).alias("masked")
     texts = [redaction.mask_secrets(fields[name]) for name in ("rule_text", "kept_attrs", "quoted")]
     fields = fields.with_columns(*texts, masked)
@@ -180,21 +199,7 @@ def _parse_others(frame: pl.DataFrame, book: FormatBook) -> pl.DataFrame:
         is_paired = is_client & pl.col("attrs").is_not_null() & pl.col("kept_attrs").is_null()
         text = pl.when(is_paired).then(loggers.rule_text_of_pairs()).otherwise("rule_text")
         fields = fields.with_columns(rule_text=text)
-    if frame.height == 1:
-        joined = frame.hstack(fields.drop("body", "format"))
-    else:
-        joined = frame.join(fields, on=["body", "format"], how="left", maintain_order="left")
-    message = pl.col("message")
-    for characters, names in book.by_value("trims").items():
-        message = pl.when(form.is_in(names)).then(message.str.strip_chars_start(characters)).otherwise(message)
-    is_bare, line = form.is_in(book.names("bare")), pl.coalesce("rule_text", "masked")
-    text = pl.when(is_bare).then(pl.coalesce("rule_text", "message", "masked")).otherwise(line)
-    attrs = pl.coalesce(rest_json(pl.col("rest")), "attrs") if _has_any(frame, "rest") else pl.col("attrs")
-    kinds = (form.replace_strict(names, default=None) for names in (book.clocks, book.local_clocks))
-    moment, local = (kind.cast(pl.String) for kind in kinds)
-    own_clock = pl.when(pl.col("own_utc").is_not_null()).then(moment).otherwise(local)
-    joined = joined.with_columns(message=message, text=with_rest(text), attrs=attrs, own_clock=own_clock)
-    return joined.drop("masked", "rule_text", "kept_attrs")
+    return fields
 
 
 def _has_any(fields: pl.DataFrame, *names: str) -> bool:
