@@ -140,9 +140,9 @@ def find_logs() -> tuple[Place, ...]:
     """
     from erranalytics.sources import discovery
 
-    places = discovery.look()
+    places = discovery.find_places()
     if not any(place.paths or place.unit for place in places):
-        looked = [place.told() for place in places]
+        looked = [place.summary() for place in places]
         raise UsageError("found no log of Ollama on this machine", hint="\n".join([*looked, discovery.advice(places)]))
     return places
 

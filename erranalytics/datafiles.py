@@ -1,12 +1,12 @@
-"""The data files of the package as plain values, as they stand in TOML and CSV; and what is prepared of them once.
+"""The data files of the package as plain values, read from TOML and CSV, and the prepared files made from them.
 
-Nothing is checked here unless a test is given, and the standard library is all that is needed: where a wheel is built,
-there is nothing else.
+Values are checked only if the caller passes a test. The module needs only the standard library, because nothing else is
+installed where a wheel is built.
 
-A form is what was read and found right, as JSON, so that a command need not read hundreds of files of TOML. A wheel
-brings its forms along; in a checkout they are made when they are first needed and lie in ``__prepared__``, as byte code
-lies in ``__pycache__``. The first line of a form says of which bytes of which files it was made, and what it holds: a
-form that says anything else is made anew, and where nothing can be written the files are read each time.
+A prepared file is JSON of values that were read and checked, so that a command need not read hundreds of TOML files. A
+wheel contains its prepared files. In a checkout they are made when first needed, in ``__prepared__``, like byte code in
+``__pycache__``. The first line of a prepared file holds a digest of the files it was made from and one of its own
+content. If either differs, it is made again; if it cannot be written, the data files are read each time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKAGE = Path(__file__).parent
 FOLDER = PACKAGE / "__prepared__"
 RULES = PACKAGE / "classification" / "rules"
 TAXONOMY = PACKAGE / "classification" / "taxonomy.csv"
-# What else decides on a verdict.
+# The other files that decide a verdict.
 WITH_RULES = ("classification/innermost.toml", "classification/facts.toml")
 _TABLES = {
     "innermost": "classification/innermost.toml",
@@ -41,7 +41,7 @@ _MAPPING_READERS = ("parsing/format_files.py", "schema.py")
 
 Severity = Literal["info", "warning", "error", "critical"]
 Confidence = Literal["certain", "likely", "guess"]
-# Raises a ValueError where the values of a file are wrong.
+# Raises a ValueError if the values of a file are wrong.
 Test = Callable[[dict[str, Any]], object]
 
 
@@ -52,7 +52,7 @@ def table(name: str) -> dict[str, Any]:
 
 
 def table_files() -> list[str]:
-    """What the form of the tables is made of."""
+    """The files from which the tables are prepared."""
     return [*_READERS, *_TABLES.values()]
 
 
@@ -62,9 +62,9 @@ def tables() -> dict[str, Any]:
 
 
 def rule_files() -> list[str]:
-    """What the form of the rulebook is made of."""
-    with os.scandir(RULES) as found:
-        folders = sorted(entry.name for entry in found if entry.is_dir())
+    """The files from which the rulebook is prepared."""
+    with os.scandir(RULES) as entries:
+        folders = sorted(entry.name for entry in entries if entry.is_dir())
     rules = [path for folder in folders for path in listed(f"classification/rules/{folder}")]
     return [
         *_READERS,
@@ -78,7 +78,7 @@ def rule_files() -> list[str]:
 
 
 def taxonomy() -> Iterator[dict[str, Any]]:
-    """The rows of the taxonomy, aliases as a tuple."""
+    """The rows of the taxonomy, with aliases as a tuple."""
     import csv
     import re
 
@@ -89,18 +89,18 @@ def taxonomy() -> Iterator[dict[str, Any]]:
 
 
 def families() -> tuple[str, ...]:
-    """The declared families, in the order in which they are tried."""
+    """The families in the order in which they are tried."""
     return tuple(_toml(_text("classification/rules/families.toml"))["order"])
 
 
 def rules() -> Iterator[dict[str, Any]]:
-    """The values of the files of the shipped rules, with the folder and the path of each."""
+    """The values of the shipped rule files, with the folder and the path of each."""
     for path in sorted(RULES.glob("*/*.toml")):
         yield _toml(path.read_text("utf-8")) | {"family": path.parent.name, "path": str(path)}
 
 
 def format_files() -> list[str]:
-    """What the form of the line formats is made of."""
+    """The files from which the line formats are prepared."""
     return [*_READERS, *_FORMAT_READERS, "parsing/formats/order.txt", *listed("parsing/formats")]
 
 
@@ -115,12 +115,12 @@ def formats(test: Test | None = None) -> dict[str, Any]:
     digest = hashlib.sha256("\n".join([*order, common]).encode())
     for name in order:
         digest.update(_text(f"parsing/formats/{name}.toml").encode())
-    found = _each("parsing/formats", order, test, lambda data: _with_shared(data, shared))
-    return {"formats": found, "hash": digest.hexdigest()}
+    values = _each("parsing/formats", order, test, lambda data: _with_shared(data, shared))
+    return {"formats": values, "hash": digest.hexdigest()}
 
 
 def mapping_files() -> list[str]:
-    """What the form of the mappings is made of."""
+    """The files from which the mappings are prepared."""
     return [*_READERS, *_MAPPING_READERS, "calls/mappings/order.txt", *listed("calls/mappings")]
 
 
@@ -134,25 +134,25 @@ def mappings(test: Test | None = None) -> list[dict[str, Any]]:
 
 
 def _each(
-    folder: str, order: Sequence[str], test: Test | None, whole: Callable[[dict[str, Any]], dict[str, Any]]
+    folder: str, order: Sequence[str], test: Test | None, complete: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The values of the files of a folder that are named in order."""
-    found, faults = [], []
+    """The values of the files of a folder, in the given order."""
+    values, faults = [], []
     for name in order:
         try:
-            data = whole(_toml(_text(f"{folder}/{name}.toml")))
+            data = complete(_toml(_text(f"{folder}/{name}.toml")))
             if test:
                 test(data)
-            found.append(data)
+            values.append(data)
         except (ValueError, KeyError) as error:
             faults.append(f"{folder}/{name}.toml: {error}")
     if faults:
         raise FormatError.from_faults(faults)
-    return found
+    return values
 
 
 def _with_shared(data: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of a format with what it names of ``shared.toml`` by ``@name``; in a list, a list in its place."""
+    """The data of a format with each ``@name`` replaced by its value in ``shared.toml``; in a list, by its items."""
     for key, value in data.items():
         if isinstance(value, str) and value.startswith("@"):
             data[key] = shared[value[1:]]
@@ -167,50 +167,50 @@ def _text(path: str) -> str:
 
 
 def _toml(text: str) -> dict[str, Any]:
-    # Only where there is no form.
+    # Imported here because it is needed only if there is no prepared file.
     import tomllib
 
     return tomllib.loads(text)
 
 
-# --- forms -----------------------------------------------------------------------------------------------------------
+# --- prepared files --------------------------------------------------------------------------------------------------
 
 
 def prepared(name: str, files: Sequence[str], read: Callable[[], Any]) -> Any:
-    """What ``read`` makes of the files, from the form of that name where it is of these files as they are now.
+    """The result of ``read``, taken from the prepared file if that was made from the files in their current state.
 
     Args:
-        name: of the form.
-        files: all that is read and the code that reads it, by their paths below the package.
-        read: reads the files; gives what JSON can hold.
+        name: the name of the prepared file.
+        files: all files that are read and the code that reads them, by their paths below the package.
+        read: reads the files; returns values that JSON can hold.
 
     Returns:
-        Plain values, tuples as lists.
+        Plain values, with lists for tuples.
     """
     key = state(files)
-    found = _kept(FOLDER / f"{name}.json", key)
-    if found is None:
+    values = _read(FOLDER / f"{name}.json", key)
+    if values is None:
         body = _body(read())
-        found = json.loads(body)
+        values = json.loads(body)
         try:
             _write(FOLDER / f"{name}.json", key, body)
         except OSError:
-            # Of an installation for all users nobody else may write; it has its forms already.
+            # An installation for all users may be read-only; it came with its prepared files.
             pass
-    return found
+    return values
 
 
 def cached_file(stem: str, key: str, ending: str, make: Callable[[Path], None]) -> Path | None:
-    """The file ``STEM-KEY.ENDING``, beside the forms or in the user's cache; made where it is in neither.
+    """The file ``STEM-KEY.ENDING``, next to the prepared files or in the user's cache; made if it is in neither.
 
     Args:
-        stem: what it is. When one of another key is made, those before it are removed.
-        key: what it is made from; another key is another file.
+        stem: the kind of file. When a file with a new key is made, those with older keys are removed.
+        key: a digest of what it is made from.
         ending: the ending of its name.
-        make: writes it to a path that does not exist.
+        make: writes the file to a path that does not exist.
 
     Returns:
-        The file, or None where it can be kept nowhere.
+        The file, or None if neither folder can hold it.
     """
     name = f"{stem}-{key}.{ending}"
     for folder in _folders():
@@ -221,7 +221,7 @@ def cached_file(stem: str, key: str, ending: str, make: Callable[[Path], None]) 
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder) as new:
                 make(Path(new) / name)
-                # Whole or not at all, whoever else makes it at this moment.
+                # The file appears complete or not at all, even if another process makes it at the same time.
                 (Path(new) / name).replace(folder / name)
             for other in set(folder.glob(f"{stem}-*.{ending}")) - {folder / name}:
                 other.unlink(missing_ok=True)
@@ -239,14 +239,24 @@ def _folders() -> Iterator[Path]:
 
 
 def write_prepared(folder: Path, name: str, files: Sequence[str], made: object) -> Path:
-    """Write a form into a folder, of what was made of the files; the path of it."""
+    """Write a prepared file into a folder.
+
+    Args:
+        folder: where to write it.
+        name: the name of the prepared file.
+        files: the files it was made from.
+        made: its values.
+
+    Returns:
+        The path of the prepared file.
+    """
     path = folder / f"{name}.json"
     _write(path, state(files), _body(made))
     return path
 
 
 def state(files: Sequence[str]) -> str:
-    """A digest of the names of files of the package and of their bytes; one that is not there has none."""
+    """A digest of the names and bytes of files of the package; a missing file counts as empty."""
     digest = hashlib.sha256()
     for name in files:
         try:
@@ -254,20 +264,20 @@ def state(files: Sequence[str]) -> str:
                 data = file.read()
         except OSError:
             data = b""
-        # Reports lie beside the package in a checkout, and in it once installed.
+        # Reports are next to the package in a checkout, and inside it once installed.
         digest.update(b"%s %d\n" % (name.removeprefix("../").encode(), len(data)))
         digest.update(data)
     return digest.hexdigest()
 
 
 def listed(folder: str, ending: str = ".toml") -> list[str]:
-    """The files of a folder of the package, by their paths below it, in order."""
-    with os.scandir(f"{PACKAGE}/{folder}") as found:
-        return sorted(f"{folder}/{entry.name}" for entry in found if entry.name.endswith(ending))
+    """The files of a folder of the package, by their paths below the package, sorted."""
+    with os.scandir(f"{PACKAGE}/{folder}") as entries:
+        return sorted(f"{folder}/{entry.name}" for entry in entries if entry.name.endswith(ending))
 
 
 def _body(made: object) -> bytes:
-    # Escaped to ASCII: that is read twice as fast.
+    # json.dumps escapes to ASCII, which is read twice as fast.
     return json.dumps(made, separators=(",", ":")).encode()
 
 
@@ -275,8 +285,8 @@ def _head(key: str, body: bytes) -> bytes:
     return f"{key} {hashlib.sha256(body).hexdigest()}\n".encode()
 
 
-def _kept(path: Path, key: str) -> Any:
-    """What a form holds; None where there is none of this key, or it is damaged."""
+def _read(path: Path, key: str) -> Any:
+    """The values of a prepared file; None if there is none with this key, or if it is damaged."""
     try:
         head, end, body = path.read_bytes().partition(b"\n")
     except OSError:
@@ -285,7 +295,7 @@ def _kept(path: Path, key: str) -> Any:
 
 
 def _write(path: Path, key: str, body: bytes) -> None:
-    """Write a form at once: who reads it meanwhile sees the old one or the new one."""
+    """Write a prepared file in one step, so that a reader sees either the old one or the new one."""
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:

@@ -1,9 +1,9 @@
-"""The error tree: every mistake a user can make has a class, a sentence, a place and a next step.
+"""The error tree: every mistake that a user can make has a class, a message, a location and a next step.
 
 ::
 
     ErranalyticsError
-    ├── UsageError          the call's words are wrong                    exit 2
+    ├── UsageError          an argument or option is wrong                exit 2
     ├── DataFileError       a data file of the package or of the user     exit 2
     │   ├── RuleError       rules/**/*.toml
     │   ├── FormatError     formats/*.toml
@@ -23,8 +23,8 @@ class ErranalyticsError(Exception):
     """Base of every error that is shown to a user without a traceback.
 
     Args:
-        message: one sentence: what is wrong.
-        hint: what to do next, one or more lines.
+        message: one sentence that says what is wrong.
+        hint: the next step, in one or more lines.
         location: ``path``, ``path:line`` or ``path:line:column``.
     """
 
@@ -48,7 +48,7 @@ class UsageError(ErranalyticsError):
 
 
 class DataFileError(ErranalyticsError):
-    """A rule, format or report file is wrong; ``faults`` holds all faults found, one a line."""
+    """A rule, format or report file is wrong; the message holds all its faults, one per line."""
 
     exit_code = 2
 
@@ -77,7 +77,7 @@ class InputError(ErranalyticsError):
 
 
 class StoreError(ErranalyticsError):
-    """The DuckDB file cannot be used: not a store, newer schema, no room."""
+    """The DuckDB file cannot be used: it is not a store, has a newer schema, or there is no room."""
 
     exit_code = 4
 
@@ -87,7 +87,7 @@ class StoreLockedError(StoreError):
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest valid word, else an empty text."""
+    """`` (did you mean 'x'?)`` for the nearest valid word, or an empty text."""
     import difflib
 
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
@@ -95,7 +95,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """``, did you mean X?`` for the nearest name, or nothing."""
+    """``, did you mean 'x'?`` for the nearest name, or an empty text."""
     from difflib import get_close_matches
 
     close = get_close_matches(name, list(names), n=1, cutoff=0.5)

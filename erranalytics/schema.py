@@ -1,8 +1,8 @@
 """The frames that pass between the stages: one declared polars schema each.
 
-``LINES`` leave ``blocks``, ``BODIES`` leave ``wrappers``, ``RECORDS`` leave ``framing``, ``EVENTS`` leave ``parsing``
-and, with the columns of ``VERDICTS`` added, ``classify``. Times are UTC microseconds, durations integers with the
-unit in the name. The DDL of the store is tested equal to ``EVENTS``.
+``sources.lines`` makes ``LINES``, ``wrappers`` makes ``BODIES``, ``parsing.framing`` makes ``RECORDS``,
+``parsing.events`` makes ``EVENTS``, and ``classification`` adds the columns of ``VERDICTS``. Times are UTC
+microseconds; durations are integers with the unit in the name. A test holds the DDL of the store equal to ``EVENTS``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ LINES = pl.Schema(
 
 BODIES = pl.Schema(
     {
-        "line_no": pl.Int64(),  # first physical line that this line of Ollama stood on
-        "stamp": pl.String(),  # stamp of the wrapper as it stands, where there is one
-        "clock": pl.String(),  # what kind of stamp that is, see wrappers.CLOCKS
+        "line_no": pl.Int64(),  # first physical line of this line of Ollama
+        "stamp": pl.String(),  # the stamp of the wrapper as written, if there is one
+        "clock": pl.String(),  # the kind of that stamp, see unwrapping.CLOCKS
         "host": pl.String(),
         "unit": pl.String(),
         "pid": pl.Int32(),
-        "body": pl.String(),  # the line as Ollama wrote it; null where the wrapper lost its text
+        "body": pl.String(),  # the line as Ollama wrote it; null if the wrapper lost its text
     }
 )
 
 RECORDS = pl.Schema(
     {
         "line_no": pl.Int64(),  # first physical line of the record
-        "line_count": pl.Int32(),  # physical lines it stands for
+        "line_count": pl.Int32(),  # the number of its physical lines
         "stamp": pl.String(),
         "clock": pl.String(),
         "host": pl.String(),
@@ -60,7 +60,7 @@ EVENTS = pl.Schema(
         "component": pl.String(),
         "message": pl.String(),
         "attrs": pl.String(),
-        "text": pl.String(),  # what the rules read: the body without its stamp, all lines
+        "text": pl.String(),  # the text for the rules: all lines, without the stamp
         "status": pl.Int16(),  # access lines from here on
         "duration_us": pl.Int64(),
         "client_address": pl.String(),
@@ -84,7 +84,7 @@ VERDICTS = pl.Schema(
     }
 )
 
-# One call of a client, by the names of the recorder; ``mapping`` is the shape it came in.
+# One call of a client, with the names of the recorder.
 CALLS = pl.Schema(
     {
         "ts_start": UTC_US,
@@ -125,7 +125,7 @@ TS_SOURCES = (
     *("inherited", "file", "none"),
 )
 
-# What the text of a stored event is put together from, see ``texts``.
+# The pieces from which the text of a stored event is rebuilt, see ``ingestion.stored_text``.
 PIECES = (
     *("level", "component", "message", "quoted", "pairs", "attrs", "status", "method", "path"),
     *("access", "fault", "our_fault", "record"),
@@ -139,5 +139,5 @@ def empty(schema: pl.Schema) -> pl.DataFrame:
     return _EMPTY[id(schema)][1]
 
 
-# With the schema, so that no other can get its number.
+# Each entry holds its schema too, so that no other schema can get the same id.
 _EMPTY: dict[int, tuple[pl.Schema, pl.DataFrame]] = {}

@@ -14,7 +14,7 @@ import polars as pl
 from erranalytics.classification import facts
 from erranalytics.classification.innermost import unwrap
 from erranalytics.classification.rulebook import NOISE, Rule, Rulebook
-from erranalytics.text.literals import holders, standing, whole_of
+from erranalytics.text.literals import joined_if_short, literals_in, places_by_literal
 from erranalytics.text.patterns import may_fit
 
 CONFIDENCE = pl.Enum(["certain", "likely", "guess"])
@@ -78,7 +78,7 @@ def classify(texts: pl.Series | pl.DataFrame, *, book: Rulebook, memo: Memo | No
 
 def recognised(texts: pl.Series, *, book: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
     """Those of some distinct texts that a rule matches: ``text`` with the columns of ``SCHEMA``."""
-    needles = standing(texts, _tables(book).needles, is_case_folded=True)
+    needles = literals_in(texts, _tables(book).needles, is_case_folded=True)
     if not needles:
         return _NONE_KNOWN
     suspects = texts.to_frame("text").filter(pl.col("text").str.contains_any(needles, ascii_case_insensitive=True))
@@ -210,12 +210,12 @@ def _match(haystacks: pl.Series, *, book: Rulebook) -> pl.DataFrame:
 def _waiting(haystacks: pl.Series, *, book: Rulebook) -> dict[int, pl.Series]:
     """The ids of the texts that hold a literal of a rule, by the number of the rule."""
     tables, literal = _tables(book), pl.col("literal")
-    literals = standing(haystacks, tables.literals, is_case_folded=True)
+    literals = literals_in(haystacks, tables.literals, is_case_folded=True)
     if not literals:
         return {}
-    if whole_of(haystacks) is not None:
+    if joined_if_short(haystacks) is not None:
         found: dict[int, set[int]] = {}
-        for literal_of, ids in holders(haystacks, literals):
+        for literal_of, ids in places_by_literal(haystacks, literals):
             for number in book.literals[literal_of]:
                 found.setdefault(number, set()).update(ids)
         return {

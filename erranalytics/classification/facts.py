@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from erranalytics import datafiles
-from erranalytics.text.literals import standing
+from erranalytics.text.literals import literals_in
 
 FACTS = Path(__file__).parent / "facts.toml"
 
@@ -95,7 +95,7 @@ def find(texts: pl.Series, *, owners: pl.Series, told: Mapping[str, Sequence[int
     Returns:
         JSON objects, null where nothing was found.
     """
-    words = standing(texts, _needs())
+    words = literals_in(texts, _needs())
     found = [
         _found(seen, [*told.get(fact.name, ()), *quiet]).alias(fact.name)
         for fact in book()

@@ -12,7 +12,7 @@ import re
 
 import polars as pl
 
-from erranalytics.text.literals import whole_of
+from erranalytics.text.literals import joined_if_short
 
 LONGEST_CHARS = 400
 FEW = 200
@@ -44,7 +44,7 @@ def template(texts: pl.Series) -> pl.Series:
     """
     first = pl.col("text").str.strip_chars_start().str.extract(r"\A([^\n]*)").str.replace_all(r"\x1b\[[0-9;]*m", "")
     # Making a pattern costs more than running it on a few texts.
-    masked, whole = first, whole_of(texts)
+    masked, whole = first, joined_if_short(texts)
     for name, pattern, sign in MASKS:
         if whole is None or "\x1b" in whole or re.search(sign, whole):
             masked = masked.str.replace_all(pattern, f"<{name}>")

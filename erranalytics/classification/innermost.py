@@ -12,7 +12,7 @@ from functools import cache
 import polars as pl
 
 from erranalytics import datafiles
-from erranalytics.text.literals import standing
+from erranalytics.text.literals import literals_in
 from erranalytics.text.patterns import may_fit
 
 ROUNDS = 3
@@ -102,7 +102,7 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
 
 def _stepped(current: pl.Series, readings: list[pl.DataFrame]) -> pl.Series:
     """The texts after all steps; what each step made new is added to the readings."""
-    held, version = set(standing(current, _needs())), 0
+    held, version = set(literals_in(current, _needs())), 0
     # A step that found nothing need not look at the same texts again.
     tried: dict[int, int] = {}
     for _ in range(ROUNDS):
@@ -118,7 +118,7 @@ def _stepped(current: pl.Series, readings: list[pl.DataFrame]) -> pl.Series:
             if changed.is_empty():
                 continue
             current = current.scatter(changed.get_column("row"), changed.get_column("text"))
-            held.update(standing(changed.get_column("text"), _needs()))
+            held.update(literals_in(changed.get_column("text"), _needs()))
             readings.append(changed.with_columns(step=_NO_STEP if step.is_trim else pl.lit(step.name)))
             version += 1
         if current.equals(before):

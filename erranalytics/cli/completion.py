@@ -99,9 +99,9 @@ def zones(_context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 def wrappers(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What may stand around the lines of a log."""
-    from erranalytics.wrappers.forms import LAYERS
+    from erranalytics.wrappers.forms import WRAPPERS
 
-    return _offered({"plain": "as Ollama wrote it"} | {one.name: one.title for one in LAYERS}, incomplete)
+    return _offered({"plain": "as Ollama wrote it"} | {one.name: one.title for one in WRAPPERS}, incomplete)
 
 
 def _offered(names: Mapping[str, str], incomplete: str) -> list[CompletionItem]:

@@ -31,7 +31,7 @@ _HALVES = {
     **dict.fromkeys(("PM", "P. M.", "P.\u00a0M.", "EM", "下午", "午後", "오후"), "PM"),
 }
 
-# The micro sign comes as U+00B5, U+03BC, plain u, and mangled by Windows consoles.
+# The micro sign appears as U+00B5, U+03BC, plain u, and mangled by Windows consoles.
 _UNIT_US = {"h": 3.6e9, "m": 6e7, "s": 1e6, "ms": 1e3, "ns": 1e-3}
 
 # Numbers of a clock by their size: seconds, milliseconds, microseconds, nanoseconds since 1970.
@@ -39,7 +39,7 @@ _CLOCKS = ((1e11, 1_000_000), (1e14, 1_000), (1e17, 1))
 
 
 def rfc3339(text: pl.Expr) -> pl.Expr:
-    """``2025-02-02T09:23:09.833+08:00`` or ``…Z`` as UTC; null when it is none.
+    """``2025-02-02T09:23:09.833+08:00`` or ``…Z`` as UTC; null for other text.
 
     >>> frame = pl.DataFrame({"t": ["2025-02-02T09:23:09.833+08:00", "2026-06-29T00:03:19Z", "soon"]})
     >>> frame.select(rfc3339(pl.col("t"))).to_series().dt.to_string("%F %T%.3f").to_list()
@@ -49,7 +49,7 @@ def rfc3339(text: pl.Expr) -> pl.Expr:
 
 
 def any_rfc3339(text: pl.Expr) -> pl.Expr:
-    """As ``rfc3339``, also with a blank for the T and with the zone as journalctl 252 prints it, without colon.
+    """Like ``rfc3339``, but a blank may replace the T, and the zone may lack its colon, as journalctl 252 prints it.
 
     >>> frame = pl.DataFrame({"t": ["2026-03-01T19:04:05+0800", "2026-03-01 11:04:05.416409123Z"]})
     >>> frame.select(any_rfc3339(pl.col("t"))).to_series().dt.to_string("%F %T%.6f").to_list()
@@ -73,7 +73,7 @@ def unix(text: pl.Expr) -> pl.Expr:
 
 
 def moment(text: pl.Expr) -> pl.Expr:
-    """A stamp of RFC 3339, or a number of a clock, as UTC.
+    """A stamp of RFC 3339, or a number of seconds or smaller units since 1970, as UTC.
 
     >>> frame = pl.DataFrame({"t": ["2026-03-01T11:04:05Z", "1772363045", "1772363045416", "soon"]})
     >>> frame.select(moment(pl.col("t"))).to_series().dt.to_string("%F %T%.3f").to_list()
@@ -93,20 +93,20 @@ def unix_us(text: pl.Expr) -> pl.Expr:
 
 
 def slog(text: pl.Series) -> pl.DataFrame:
-    """The stamps of slog lines as ``own_utc`` and ``zone_s``, both null where a stamp is none.
+    """The stamps of slog lines as ``own_utc`` and ``zone_s``; both are null where the text is not a stamp.
 
     >>> slog(pl.Series(["2025-02-02T09:23:09.833+08:00", "2026-06-29T00:03:19.000Z", "2025-02-02T09:23"])).rows()[1:]
     [(datetime.datetime(2026, 6, 29, 0, 3, 19, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 0), (None, None)]
     """
-    # Exactly three decimals, so the parts stand at fixed places; that is several times cheaper than %+.
+    # slog prints three decimals, so every part has a fixed place: cutting there is several times cheaper than %+.
     stamp = text.alias("text").to_frame().with_columns(zone_s=offset_seconds(text))
     millis = pl.col("text").str.slice(20, 3).cast(pl.Int64, strict=False)
     second = naive(pl.col("text").str.slice(0, 19), "%Y-%m-%dT%H:%M:%S")
     utc = at_offset(second + pl.duration(milliseconds=millis, time_unit="us"), pl.col("zone_s"))
-    found = stamp.select("text", "zone_s", own_utc=pl.when(pl.col("text").str.slice(19, 1) == ".").then(utc))
-    if found["own_utc"].null_count():
-        found = found.with_columns(own_utc=pl.coalesce("own_utc", rfc3339(pl.col("text"))))
-    return found.select("own_utc", zone_s=pl.when(pl.col("own_utc").is_not_null()).then("zone_s"))
+    times = stamp.select("text", "zone_s", own_utc=pl.when(pl.col("text").str.slice(19, 1) == ".").then(utc))
+    if times["own_utc"].null_count():
+        times = times.with_columns(own_utc=pl.coalesce("own_utc", rfc3339(pl.col("text"))))
+    return times.select("own_utc", zone_s=pl.when(pl.col("own_utc").is_not_null()).then("zone_s"))
 
 
 def offset_seconds(text: pl.Series) -> pl.Series:
@@ -124,7 +124,7 @@ def offset_seconds(text: pl.Series) -> pl.Series:
 
 
 def by_runs(text: pl.Series, value: pl.Expr) -> pl.Series:
-    """``value``, an expression of the column ``text``, read once where equal texts stand together.
+    """``value``, an expression of the column ``text``, evaluated once for each run of equal texts.
 
     >>> by_runs(pl.Series(["1", "1", "2"]), pl.col("text").cast(pl.Int64)).to_list()
     [1, 1, 2]
@@ -140,7 +140,7 @@ def naive(text: pl.Expr, form: str) -> pl.Expr:
 
 
 def dated(text: pl.Expr) -> pl.Expr:
-    """A stamp with year and without zone, in the shapes programs give it, as naive microseconds.
+    """A stamp with a year and without a zone, in the shapes that programs use, as naive microseconds.
 
     >>> frame = pl.DataFrame({"t": ["2026-03-01 19:04:05,5", "2026/03/01T19:04:05", "Mar 01 19:04:05"]})
     >>> frame.select(dated(pl.col("t"))).to_series().dt.to_string("%F %T %6f").to_list()
@@ -161,14 +161,14 @@ def half_days(text: pl.Expr) -> pl.Expr:
     part = text.str.extract_groups(r"^([0-9]{0,2}[^ .0-9]+)\.? ([0-9]{2}), ([0-9]{4}) ([0-9:]{7,8}) (.+)$").struct.field
     month = part("1").str.to_lowercase().replace_strict(MONTHS, default=None, return_dtype=pl.String)
     half = part("5").replace_strict(_HALVES, default=None, return_dtype=pl.String)
-    whole = pl.concat_str(part("3"), month, part("2"), part("4").str.zfill(8), half, separator=" ")
-    return naive(whole, "%Y %m %d %I:%M:%S %p")
+    stamp = pl.concat_str(part("3"), month, part("2"), part("4").str.zfill(8), half, separator=" ")
+    return naive(stamp, "%Y %m %d %I:%M:%S %p")
 
 
 def yearless(text: pl.Expr) -> pl.Expr:
     """``Mar 01 19:04:05[.416409]``, in any language, as a moment of the leap year 2000.
 
-    An unknown name of a month gives no time rather than a wrong one.
+    An unknown month gives null rather than a wrong time.
 
     >>> frame = pl.DataFrame({"t": ["Feb 29 19:04:05", "févr.  3 19:04:05.2", " 7月 01 00:00:00", "Foo 01 00:00:00"]})
     >>> frame.select(yearless(pl.col("t"))).to_series().dt.to_string("%m-%d %T").to_list()
@@ -176,8 +176,8 @@ def yearless(text: pl.Expr) -> pl.Expr:
     """
     part = text.str.extract_groups(r"^ *(\d{0,2}\p{L}+)\.? +(\d{1,2}) (\d\d:\d\d:\d\d(?:\.\d+)?)$").struct.field
     month = part("1").str.to_lowercase().replace_strict(MONTHS, default=None, return_dtype=pl.String)
-    whole = pl.concat_str(pl.lit("2000-"), month, pl.lit("-"), part("2").str.zfill(2), pl.lit(" "), part("3"))
-    return naive(whole, "%Y-%m-%d %H:%M:%S%.f")
+    stamp = pl.concat_str(pl.lit("2000-"), month, pl.lit("-"), part("2").str.zfill(2), pl.lit(" "), part("3"))
+    return naive(stamp, "%Y-%m-%d %H:%M:%S%.f")
 
 
 def at_offset(stamp: pl.Expr, seconds: pl.Expr) -> pl.Expr:
@@ -200,10 +200,10 @@ def go_duration_us(hours: pl.Expr, minutes: pl.Expr, number: pl.Expr, unit: pl.E
     [42, 3723000000]
     """
     scale = unit.replace_strict(_UNIT_US, default=1.0, return_dtype=pl.Float64)
-    whole = hours.cast(pl.Float64).fill_null(0) * 3.6e9 + minutes.cast(pl.Float64).fill_null(0) * 6e7
-    return (whole + (number.cast(pl.Float64, strict=False) * scale).fill_null(0)).round().cast(pl.Int64)
+    minutes_us = hours.cast(pl.Float64).fill_null(0) * 3.6e9 + minutes.cast(pl.Float64).fill_null(0) * 6e7
+    return (minutes_us + (number.cast(pl.Float64, strict=False) * scale).fill_null(0)).round().cast(pl.Int64)
 
 
 def quarter_hours(seconds: pl.Expr) -> pl.Expr:
-    """Seconds rounded to the quarter of an hour in which all zones of the world lie."""
+    """Seconds rounded to quarters of an hour: every zone of the world is a multiple of one."""
     return ((seconds / 900).round() * 900).cast(pl.Int32)

@@ -1,7 +1,7 @@
-"""Local stamps to UTC: the zone that other stamps prove, and the hours that repeat or are missing.
+"""Local stamps to UTC: the offset that other stamps prove, and the hours that repeat or are missing.
 
-A proven offset says nothing of the next change to daylight saving time, so a zone of the world that has this
-offset lends its calendar until the next proof.
+A proven offset does not say when daylight saving time begins or ends, so the calendar of a well-known zone with this
+offset is used until the next proof.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from erranalytics import schema
 from erranalytics.clocks import timestamps
 from erranalytics.errors import UsageError
 
-# Whose calendar counts where only an offset is known: the zone with most people for each offset and season. Zones
-# without daylight saving time need no calendar, and UTC never gets one.
+# The calendars to use where only an offset is known: for each offset and season the zone with the most people. Zones
+# without daylight saving time need no calendar, and UTC never gets one. With an offset of two hours proven in August:
+# > [GIN] 2026/10/25 - 01:59:00    2026-10-24 23:59 UTC, two hours
+# > [GIN] 2026/10/25 - 02:50:00    2026-10-25 00:50 UTC, two hours: the hour repeats, this is its first half
+# > [GIN] 2026/10/25 - 02:10:00    2026-10-25 01:10 UTC, one hour: the clock of Berlin was set back
+# > [GIN] 2026/10/25 - 03:10:00    2026-10-25 02:10 UTC, one hour
 CALENDARS = (
     "Europe/Berlin",
     "America/New_York",
@@ -34,17 +38,17 @@ CALENDARS = (
     "America/Halifax",
     "America/Anchorage",
 )
-# Lines of one second come in any order.
+# Lines of about the same time come in any order, so a stamp that falls back by less is not a clock that was set back.
 JITTER = timedelta(seconds=60)
 FURTHEST_S = 14 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What is known of the zone of some stamps at some line.
+    """What is known about the zone of some stamps at a line.
 
-    ``seconds`` east, proven at ``since``; ``last_local`` the local stamp before; ``is_late`` when the second of
-    two equal hours has begun.
+    ``seconds`` east of UTC, proven at ``since``; ``last_local`` is the local stamp before; ``is_late`` is set once the
+    second of two equal hours has begun.
     """
 
     seconds: int | None = None
@@ -54,7 +58,7 @@ class Zone:
 
 
 def proven(local: pl.Expr, utc: pl.Expr, *, within_s: int) -> pl.Expr:
-    """The zone in which ``local`` is ``utc``, in seconds east; null when it is none, up to ``within_s`` seconds.
+    """The zone in which ``local`` is ``utc``, in seconds east; null where no zone fits within ``within_s`` seconds.
 
     >>> frame = pl.DataFrame({"l": [datetime(2026, 1, 1, 8, 0, 1)], "u": [datetime(2026, 1, 1, 0, 0)]})
     >>> frame.select(proven(pl.col("l"), pl.col("u"), within_s=60)).item()
@@ -69,17 +73,20 @@ def to_utc(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series,
     """Local stamps as UTC.
 
     Args:
-        table: in order, ``local`` (naive, may be null), and where a zone is proven ``seconds`` and ``since``.
-        zone: what is known before the first of them.
-        assumed: name of the zone where nothing is proven.
+        table: in order, ``local`` (naive, may be null); rows that prove a zone also have ``seconds`` and ``since``.
+        zone: what is known before the first row.
+        assumed: name of the zone to use where nothing is proven.
 
     Returns:
-        UTC for every row with ``local``, and what is known behind the last of them.
+        UTC for every row with ``local``, and what is known after the last row.
     """
+    # > time=2026-03-01T19:04:05.416+08:00 ...    seconds 28800, since 11:04:05.416 UTC: eight hours are proven
+    # > [GIN] 2026/03/01 - 19:04:07 | 200 | ...   local 19:04:07, so 11:04:07 UTC
+    # Without the first line the same stamp is 18:04:07 UTC, if ``assumed`` is Europe/Rome.
     if all(table[name].null_count() == table.height for name in ("seconds", "local")):
         return pl.Series("utc", [None], dtype=schema.UTC_US).new_from_index(0, table.height), zone
-    if (calm := _calm(table, zone=zone, assumed=assumed)) is not None:
-        return calm
+    if (result := _at_one_offset(table, zone=zone, assumed=assumed)) is not None:
+        return result
     is_proof = pl.col("seconds").is_not_null()
     steps = table.with_row_index("row").filter(is_proof | pl.col("local").is_not_null())
     if steps.is_empty():
@@ -91,7 +98,7 @@ def to_utc(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series,
     own = pl.col("since").dt.replace_time_zone(None) + pl.duration(seconds="seconds", time_unit="us")
     seen = pl.coalesce("local", pl.when("is_proof").then(own))
     before = seen.shift().fill_null(pl.lit(zone.last_local, dtype=schema.NAIVE_US))
-    # Of two equal hours the second has begun when the local time falls back.
+    # The second of two equal hours begins where the local time falls back.
     is_late = (
         pl.when(pl.col("is_proof") | pl.col("late").is_null())
         .then(statement=False)
@@ -110,8 +117,8 @@ def to_utc(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series,
     return column, Zone(seconds=last[0], since=last[1], last_local=last[2], is_late=last[3])
 
 
-def _calm(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series, Zone] | None:
-    """The same in short for nearly every batch: one offset, and no calendar that changes within its span."""
+def _at_one_offset(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series, Zone] | None:
+    """``to_utc`` for nearly every batch: one offset, and no calendar that changes within its span; None for others."""
     is_proof, local = pl.col("seconds").is_not_null(), pl.col("local")
     since = pl.when(is_proof).then(_naive("since"))
     ends = table.select(
@@ -125,20 +132,20 @@ def _calm(table: pl.DataFrame, *, zone: Zone, assumed: str) -> tuple[pl.Series, 
     if zone.seconds is None or {ends["low"], ends["high"]} - {zone.seconds, None}:
         return None
     shift = timedelta(seconds=zone.seconds)
-    moments = [one - shift for one in ends["locals"] if one] + [one for one in ends["proofs"] if one]
+    moments = [local - shift for local in ends["locals"] if local] + [proof for proof in ends["proofs"] if proof]
     if not moments:
         return pl.Series("utc", [None] * table.height, dtype=schema.UTC_US), zone
     moments += [zone.since.replace(tzinfo=None)] if zone.since else []
     if _changes(min(moments).date(), max(moments).date(), assumed):
         return None
     last = ends["since"].replace(tzinfo=UTC) if ends["since"] else zone.since
-    behind = Zone(seconds=zone.seconds, since=last, last_local=ends["seen"])
-    return table.select(utc=timestamps.at_offset(local, pl.lit(zone.seconds))).to_series(), behind
+    after = Zone(seconds=zone.seconds, since=last, last_local=ends["seen"])
+    return table.select(utc=timestamps.at_offset(local, pl.lit(zone.seconds))).to_series(), after
 
 
 @functools.lru_cache(maxsize=256)
 def _changes(first: date, last: date, assumed: str) -> bool:
-    """Whether any calendar changes its offset in these days or beside them."""
+    """Whether any calendar changes its offset on these days or on the two days before and after."""
     margin = timedelta(days=2)
     days = pl.datetime_range(first - margin, last + margin, "1d", time_zone="UTC", eager=True).to_frame("day")
     offsets = days.select(_offset(pl.col("day"), name).n_unique().alias(name) for name in {assumed, *CALENDARS})
@@ -150,13 +157,13 @@ def _naive(name: str) -> pl.Expr:
 
 
 def _offsets(steps: pl.DataFrame, *, assumed: str) -> pl.DataFrame:
-    """Add ``early``, the offset at each local stamp, and ``late``, the other one where an hour repeats."""
-    # Offsets hold for an hour at least, and lines of an hour stand together.
+    """Add ``early``, the offset at each local stamp, and ``late``, the second offset where an hour repeats."""
+    # An offset holds for an hour at least, so it is looked up once for each run of lines of one hour.
     keys = ["seconds", "proof_hour", "local_hour"]
     steps = steps.with_columns(
         proof_hour=pl.col("since").dt.truncate("15m"), local_hour=pl.col("local").dt.truncate("1h")
     )
-    # Ids of runs only grow, so their sum changes where one of them does.
+    # Run ids only grow, so their sum changes where any of them does.
     steps = steps.with_columns(run=pl.sum_horizontal(pl.col(name).rle_id() for name in keys).rle_id())
     heads = steps.select("run", *keys).unique("run", keep="first", maintain_order=True)
     return steps.hstack(_offsets_of_hours(heads, assumed=assumed)[steps["run"]])
@@ -179,13 +186,13 @@ def _offsets_of_hours(heads: pl.DataFrame, *, assumed: str) -> pl.DataFrame:
         has_calendar = pl.when("is_assumed").then(pl.lit(name == assumed)).otherwise(has_calendar)
         there, later = _offset(pl.col("guess"), name), _offset(pl.col("guess") + timedelta(hours=1), name)
         moved = pl.col("guess") + pl.duration(seconds=pl.col("seconds") - there, time_unit="us")
-        # A missing hour keeps the offset from before it.
+        # A missing hour keeps the offset before it: 02:30 of 2026-03-29 in Berlin is 01:30 UTC, at one hour.
         first = pl.when(_offset(moved, name) == there).then(there).otherwise("seconds")
         repeats = (there == pl.col("seconds")) & (later < there)
         early.append(pl.when(has_calendar).then(first))
         late.append(pl.when(has_calendar).then(pl.when(repeats).then(later).otherwise("seconds")))
-    found = heads.select(early=pl.coalesce(*early, "seconds"), late=pl.coalesce(*late, "seconds"), seconds="seconds")
-    return found.select("early", late=pl.when(pl.col("late") != pl.col("seconds")).then("late"))
+    offsets = heads.select(early=pl.coalesce(*early, "seconds"), late=pl.coalesce(*late, "seconds"), seconds="seconds")
+    return offsets.select("early", late=pl.when(pl.col("late") != pl.col("seconds")).then("late"))
 
 
 def _offset(moment: pl.Expr, zone: str) -> pl.Expr:
@@ -195,10 +202,10 @@ def _offset(moment: pl.Expr, zone: str) -> pl.Expr:
 
 
 def local(tz: str | None) -> str:
-    """An IANA zone name: the given one, checked, or the machine's.
+    """An IANA zone name: the given one if it exists, or the zone of the machine.
 
     Raises:
-        UsageError: no such zone.
+        UsageError: there is no such zone.
     """
     if tz is not None:
         try:

@@ -176,7 +176,7 @@ def explain(query: str, *, book: Rulebook, version: str | None = None) -> Explan
         book: the rules.
         version: the Ollama at hand; what the text itself tells is found without it.
     """
-    return replace(_explain(query, book=book), version=version or versions.told(query))
+    return replace(_explain(query, book=book), version=version or versions.stated(query))
 
 
 def of_log(query: str, roots: Sequence[Root], *, book: Rulebook, version: str | None = None) -> Explanation:
@@ -201,7 +201,7 @@ def of_log(query: str, roots: Sequence[Root], *, book: Rulebook, version: str | 
         captures=json.loads(first.captures) if first.captures else {},
         wrapping=first.wrapping,
         filled=first.remedy,
-        version=version or (f"v{first.version}" if first.version else versions.told(query)),
+        version=version or (f"v{first.version}" if first.version else versions.stated(query)),
         roots=tuple(roots),
         related=_related(cause, rule, book),
     )

@@ -77,7 +77,7 @@ class Inputs:
                     self.callbacks.on_bytes(size or 0)
                     self._add_fault(fault)
                     continue
-                note = name.told() if isinstance(name, DumpFolder) else None
+                note = name.summary() if isinstance(name, DumpFolder) else None
                 try:
                     self._load_source(source, source.byte_size if size is None else size, note=note)
                 finally:
@@ -197,7 +197,7 @@ class Inputs:
         self.callbacks.on_source("stdin" if uri == "-" else uri)
         if name != "-":
             return open_input(name)
-        stream = cast(BinaryIO, journalctl.Counted(sys.stdin.buffer, self.callbacks.on_bytes))
+        stream = cast(BinaryIO, journalctl.CountingStream(sys.stdin.buffer, self.callbacks.on_bytes))
         source = open_spooled(stream, uri=name)
         # Its bytes are read twice: first into a file, because the size must be known, and then from that file.
         self.callbacks.on_total(2 * source.byte_size)

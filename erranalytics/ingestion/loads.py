@@ -196,7 +196,7 @@ def parse_small(
         formats=options.formats,
         block_bytes=options.block_bytes,
         is_small=True,
-        met=options.met,
+        cache=options.cache,
     )
     parsed = ParsedSource(source, first, tuple(batches), started, is_replaced)
     options.on_bytes(parsed.size)

@@ -9,7 +9,7 @@ import polars as pl
 
 from erranalytics.classification.classifier import Memo
 from erranalytics.classification.rulebook import Rulebook
-from erranalytics.parsing.lineformats import FormatBook, Met
+from erranalytics.parsing.lineformats import FormatBook, FormatCache
 from erranalytics.sources.lines import BLOCK_BYTES
 
 
@@ -34,4 +34,4 @@ class Options:
     on_events: Callable[[pl.DataFrame], None] = lambda events: None
     block_bytes: int = BLOCK_BYTES
     memo: Memo = field(default_factory=Memo)
-    met: Met = field(default_factory=Met)
+    cache: FormatCache = field(default_factory=FormatCache)

@@ -21,7 +21,7 @@ from erranalytics.clocks.clock import Clock, first_clock
 from erranalytics.ingestion.prefetch import ahead
 from erranalytics.parsing import framing, sessions
 from erranalytics.parsing.events import parse
-from erranalytics.parsing.lineformats import FormatBook, Met
+from erranalytics.parsing.lineformats import FormatBook, FormatCache
 from erranalytics.parsing.sessions import SessionState
 from erranalytics.sources import compression
 from erranalytics.sources.digest import Digest
@@ -135,19 +135,19 @@ def parsed(
     block_bytes: int = BLOCK_BYTES,
     seen: tuple[int, Digest | hashlib._Hash] | None = None,
     is_small: bool = False,
-    met: Met | None = None,
+    cache: FormatCache | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of a source from byte ``start``, in order, without verdicts and calls.
 
     Unwrapping and parsing have a thread each; classifying needs no state and is left to the caller. If the source
-    ``is_small``, the thread of the caller does all of it. ``met`` holds what other small sources of the load had.
+    ``is_small``, the thread of the caller does all of it. ``cache`` holds what other small sources of the load had.
     """
     blocks = read_blocks(source, start=start, first_line=state.line_no, block_bytes=block_bytes, seen=seen)
     is_from_start = start == 0 and state.line_no == 1 and state.rest is None
     unwrapped = _unwrapped(blocks, state.wrapping, can_grow=source.can_grow, is_from_start=is_from_start)
     if is_small:
-        return _parsed(unwrapped, state=state, formats=formats, met=met or Met())
-    return ahead(_parsed(ahead(unwrapped), state=state, formats=formats, met=met or Met()), depth=2)
+        return _parsed(unwrapped, state=state, formats=formats, cache=cache or FormatCache())
+    return ahead(_parsed(ahead(unwrapped), state=state, formats=formats, cache=cache or FormatCache()), depth=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +197,20 @@ def _unwrap(lines: pl.DataFrame, wrapping: WrapState, *, is_last: bool) -> _Unwr
     return _UnwrappedLines(bodies, lines.height, wrapping)
 
 
-def _parsed(unwrapped: Iterable[_UnwrappedBlock], *, state: State, formats: FormatBook, met: Met) -> Iterator[Batch]:
+def _parsed(
+    unwrapped: Iterable[_UnwrappedBlock], *, state: State, formats: FormatBook, cache: FormatCache
+) -> Iterator[Batch]:
     for item in unwrapped:
         before, resume, block = state, None, item.block
         is_last = item.waiting is not None and item.tail is None
-        events, rejects, state = _parse(item.complete, state, formats=formats, is_last=is_last, met=met)
+        events, rejects, state = _parse(item.complete, state, formats=formats, is_last=is_last, cache=cache)
         if item.waiting is None:
             state = _with_byte(state, block)
             yield Batch(events, rejects, block.stripped(), state, before)
             continue
         if item.tail is not None:
             resume = _with_byte(state, block)
-            more, bad, state = _parse(item.tail, resume, formats=formats, is_last=True, met=met)
+            more, bad, state = _parse(item.tail, resume, formats=formats, is_last=True, cache=cache)
             events, rejects = pl.concat([events, more]), pl.concat([rejects, bad])
         if item.waiting.height:
             sample = redaction.mask_secrets(item.waiting["raw"]).str.slice(0, 80)
@@ -233,12 +235,12 @@ def step(
 
 
 def _parse(
-    part: _UnwrappedLines, state: State, *, formats: FormatBook, is_last: bool, met: Met | None = None
+    part: _UnwrappedLines, state: State, *, formats: FormatBook, is_last: bool, cache: FormatCache | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame, State]:
     bodies = part.bodies if state.rest is None else pl.concat([state.rest, part.bodies])
     line_no, pending = state.line_no + part.line_count, part.wrapping.pending
     end = line_no if pending is None or pending.is_empty() else int(pending["line_no"][0])
-    framed = framing.frame(bodies, book=formats, end=end, is_last=is_last, met=met)
+    framed = framing.frame(bodies, book=formats, end=end, is_last=is_last, cache=cache)
     events, clock = parse(framed.records, book=formats, clock=state.clock)
     numbers, session = sessions.assign(events, state.session)
     state = replace(state, wrapping=part.wrapping, clock=clock, line_no=line_no, session=session, rest=framed.rest)

@@ -134,7 +134,7 @@ def error_rows(
     table = table.join(_of_calls(calls), on="event_id", how="left", maintain_order="left")
     table = table.with_columns(remedy=remedies(table.select("rule", *_FACTS, model="named"), rules))
     form, named = pl.col("format"), pl.col("named")
-    is_client, is_access = form.is_in(formats.of_clients), form.is_in(formats.names("access"))
+    is_client, is_access = form.is_in(formats.client_formats), form.is_in(formats.names("access"))
     # Where an application wrote an error in words, only those may state its status.
     text_status = status_in_text(pl.when(is_client & pl.col("is_call").is_null()).then("text"))
     model_source = pl.when(is_client).then(pl.lit("client")).when(named.is_not_null()).then(pl.lit("message"))

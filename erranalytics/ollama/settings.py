@@ -1,4 +1,4 @@
-"""Settings of the server that remedies name (``data/settings.toml``): how to set them, and from which version on."""
+"""Settings of the server that remedies name (``settings.toml``): how to set them, and which versions have them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VALUE = re.compile(r"\b(OLLAMA_[A-Z_]+)=([\w.:/-]*\w)")
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable; the versions are what real logs showed, see the file."""
+    """One environment variable; the versions come from real logs, see the file."""
 
     name: str
     example: str
@@ -26,7 +26,7 @@ class Setting:
     otherwise: str | None = None
 
     def caveat(self, version: str | None) -> str:
-        """What the version at hand means for it, in words; empty when it has it or nothing is known."""
+        """A warning if the given version lacks the setting; empty if it has it or nothing is known."""
         if version is None:
             return ""
         at = release(version)
@@ -48,7 +48,7 @@ def book() -> dict[str, Setting]:
 
 
 def named(text: str) -> list[tuple[Setting, str]]:
-    """The settings a remedy names with the value it gives them, else an example, in its order."""
+    """The settings that a remedy names, in its order, each with the value it gives or else an example."""
     values = dict(_VALUE.findall(text))
     known = book()
     return [
@@ -59,12 +59,12 @@ def named(text: str) -> list[tuple[Setting, str]]:
 
 
 def how(settings: list[tuple[Setting, str]]) -> list[str]:
-    """Commands that set them: for the service, and for the other ways a server is started."""
+    """Commands that set them: for the service, and for the other ways to start a server."""
     pairs = [f"{setting.name}={value}" for setting, value in settings]
     name, _, value = pairs[0].partition("=")
     return [
         "sudo systemctl edit ollama: under [Service] the line Environment="
         + " ".join(f'"{pair}"' for pair in pairs)
         + ", then sudo systemctl restart ollama",
-        f"else docker run -e {pairs[0]}, launchctl setenv {name} {value} or setx {name} {value}; then start it anew",
+        f"else docker run -e {pairs[0]}, launchctl setenv {name} {value} or setx {name} {value}; then restart it",
     ]

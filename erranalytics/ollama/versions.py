@@ -1,4 +1,4 @@
-"""Versions of Ollama as texts and as numbers that can be compared."""
+"""Versions of Ollama, as text and as numbers that can be compared."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from erranalytics.errors import UsageError
 
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-rc\d+)?")
-# Where a log or the command line tells its version.
-_TOLD = re.compile(r"(?:\(version |ollama version is |client version is )v?(\d+\.\d+\.\d+)")
+# The places where a log or the command line states its version.
+_STATED = re.compile(r"(?:\(version |ollama version is |client version is )v?(\d+\.\d+\.\d+)")
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -21,21 +21,21 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def checked(text: str | None) -> str | None:
-    """A version a user gave, with its ``v``; None when none was given.
+    """The version that a user gave, with its ``v``; None if none was given.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a version.
     """
     if text is not None and not VERSION.fullmatch(text):
-        raise UsageError(f"{text!r} is no version of Ollama", hint="Give it as ollama --version prints it: 0.13.5")
+        raise UsageError(f"{text!r} is not a version of Ollama", hint="Give it as ollama --version prints it: 0.13.5")
     return text and f"v{text.removeprefix('v')}"
 
 
-def told(text: str) -> str | None:
-    """The version a text tells of itself, the last one; None when it tells none.
+def stated(text: str) -> str | None:
+    """The version that a text states, the last one if there are several; None if it states none.
 
-    >>> told('msg="Listening on 127.0.0.1:11434 (version 0.13.5)"')
+    >>> stated('msg="Listening on 127.0.0.1:11434 (version 0.13.5)"')
     'v0.13.5'
     """
-    found = _TOLD.findall(text)
-    return f"v{found[-1]}" if found else None
+    versions = _STATED.findall(text)
+    return f"v{versions[-1]}" if versions else None

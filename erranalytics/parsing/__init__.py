@@ -1,1 +1,1 @@
-"""BODIES → RECORDS → EVENTS: which format a line has, which lines belong together, what their columns are."""
+"""BODIES → RECORDS → EVENTS: recognise the format of each line, fold the lines that belong together, parse columns."""

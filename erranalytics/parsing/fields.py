@@ -1,4 +1,4 @@
-"""The fields of a record: named groups, quoted text, attributes as JSON, the lines after the first."""
+"""Fields of a record: named groups, quoted text, attributes as JSON, the lines after the first."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def extract(frame: pl.DataFrame, column: str, form: LineFormat) -> pl.DataFrame:
     groups = pl.col(column).str.extract_groups(form.pattern)
     known = [groups.struct.field(name).replace("", None).alias(name) for name in form.groups if name in FIELD_NAMES]
     missing = [pl.lit(None, dtype=pl.String).alias(name) for name in FIELD_NAMES if name not in form.groups]
-    found = frame.with_columns(*known, *missing)
-    return found.with_columns(raw_attrs_length=pl.col("attrs").str.len_chars().fill_null(0))
+    fields = frame.with_columns(*known, *missing)
+    return fields.with_columns(raw_attrs_length=pl.col("attrs").str.len_chars().fill_null(0))
 
 
 def unquote(text: pl.Expr) -> pl.Expr:
@@ -38,7 +38,11 @@ def unquote(text: pl.Expr) -> pl.Expr:
 
 
 def attrs_json(attrs: pl.Series) -> pl.Series:
-    """slog attributes as a JSON object of strings; a key that comes twice stands twice."""
+    r"""slog attributes as a JSON object of strings; a repeated key appears twice.
+
+    >>> attrs_json(pl.Series([' port=11434 error="open C:\\\\x: \\"gone\\""', None])).to_list()
+    ['{"port":"11434","error":"open C:\\\\x: \\"gone\\""}', None]
+    """
     if attrs.null_count() == len(attrs):
         return attrs
     frame = pl.DataFrame({"attrs": attrs}).with_row_index("row")
@@ -57,7 +61,7 @@ def attrs_json(attrs: pl.Series) -> pl.Series:
     marked = pl.col("attrs").str.replace_all(pair, '\x01"${1}${2}":"${3}${4}"\x02').str.strip_chars(" ")
     listed = marked.str.replace_all("\x02\x01", ",", literal=True)
     frame = frame.select(listed.str.strip_prefix("\x01").str.strip_suffix("\x02").alias("inner"), "attrs")
-    # What a cut line leaves between the attributes stays as text.
+    # Attributes of a cut line that cannot be read as pairs stay as text.
     broken = pl.lit('"text":"') + pl.col("attrs").str.replace_many(_JSON_ESCAPES) + pl.lit('"')
     is_broken = ~pl.col("inner").str.starts_with('"') | pl.col("inner").str.contains_any(["\x01", "\x02"])
     inner = pl.when(is_broken).then(broken).otherwise("inner")
@@ -67,7 +71,7 @@ def attrs_json(attrs: pl.Series) -> pl.Series:
 
 
 def _json_escapes(token: pl.Expr) -> pl.Expr:
-    """Go escapes that JSON lacks; a bare value (a Windows path) has backslashes that mean themselves."""
+    """Replace Go escapes that JSON lacks; in a bare value (a Windows path) a backslash stands for itself."""
     guarded = token.str.replace_all(r"\\", "\x00", literal=True)
     quoted = (
         guarded.str.replace_all(r"\\x([0-9a-f]{2})", r"\u00$1")
@@ -79,18 +83,18 @@ def _json_escapes(token: pl.Expr) -> pl.Expr:
 
 
 def with_rest(text: pl.Expr) -> pl.Expr:
-    """A text with the lines after the first one of its record."""
+    """A text and the lines after the first line of its record."""
     return pl.when(pl.col("rest").is_null()).then(text).otherwise(pl.concat_str(text, "rest", separator="\n"))
 
 
 def rest_json(rest: pl.Expr) -> pl.Expr:
-    """The lines after the first one of a record as attributes, in JSON."""
+    """The lines after the first line of a record as attributes, in JSON."""
     cleaned = rest.str.replace_many(_JSON_ESCAPES).str.replace_all(r"[\x00-\x1f]", " ")
     return pl.when(rest.is_not_null()).then(pl.lit('{"lines":"') + cleaned + pl.lit('"}'))
 
 
 def cut(message: pl.Expr) -> pl.Expr:
-    """A message of megabytes is cut with a mark."""
+    """Cut a message that is longer than ``MESSAGE_LIMIT`` bytes, and mark it."""
     short = message.str.slice(0, MESSAGE_LIMIT // 4) + " […cut]"
     return pl.when(message.str.len_bytes() > MESSAGE_LIMIT).then(short).otherwise(message).alias("message")
 

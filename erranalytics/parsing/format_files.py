@@ -1,6 +1,6 @@
-"""What may stand in a file of ``formats/`` or ``mappings/``: unknown keys and wrong types are faults.
+"""The keys and types allowed in the files of ``formats/`` and ``mappings/``; anything else is a fault.
 
-Only imported when these files are read.
+This module is imported only when these files are read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _Table(BaseModel):
 
 
 class Format(_Table):
-    """What is asked of a file of ``formats/`` besides the types of its keys."""
+    """Checks of a file of ``formats/`` beyond the types of its keys."""
 
     @field_validator("clock", "local", check_fields=False)
     @classmethod
@@ -31,7 +31,7 @@ class Format(_Table):
     @field_validator("rebuilt", check_fields=False)
     @classmethod
     def _has_pieces(cls, value: tuple[str | tuple[str, ...], ...]) -> tuple[str | tuple[str, ...], ...]:
-        parts = [one for part in value for one in ((part,) if isinstance(part, str) else part)]
+        parts = [text for part in value for text in ((part,) if isinstance(part, str) else part)]
         named = {name for part in parts for name in re.findall(r"\{(\w*)\}", part)}
         if unknown := sorted(named.difference(schema.PIECES)):
             raise ValueError(f"a text has no piece {', '.join(unknown)}, but {', '.join(schema.PIECES)}")
@@ -39,16 +39,16 @@ class Format(_Table):
 
 
 def keys_of(kind: type[Any], *, filled: tuple[str, ...], base: type[BaseModel] = _Table) -> type[BaseModel]:
-    """What tests a file whose keys are the fields of a dataclass; the lists ``filled`` must hold something."""
+    """The model of a file whose keys are the fields of a dataclass; the lists named in ``filled`` must not be empty."""
     types = get_type_hints(kind)
     keys: dict[str, Any] = {}
-    for one in fields(kind):
-        rule = Field(min_length=1) if one.name in filled else Field()
-        if one.default is not MISSING:
-            rule = Field(default=one.default)
-        elif one.default_factory is not MISSING:
-            rule = Field(default_factory=one.default_factory)
-        keys[one.name] = (types[one.name], rule)
+    for key in fields(kind):
+        rule = Field(min_length=1) if key.name in filled else Field()
+        if key.default is not MISSING:
+            rule = Field(default=key.default)
+        elif key.default_factory is not MISSING:
+            rule = Field(default_factory=key.default_factory)
+        keys[key.name] = (types[key.name], rule)
     return create_model(kind.__name__, __base__=base, **keys)
 
 

@@ -1,6 +1,6 @@
 """Lines of gateways in front of Ollama: access and error lines of web servers, logs of one-api, new-api and LiteLLM.
 
-Only what is about a route of Ollama gets a text for the rules: the rest of a web server is nothing of ours.
+Only lines about a route of Ollama get a text for the rules; other traffic of a web server is ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from erranalytics.parsing.lineformats import UNKNOWN, LineFormat
 OLLAMA_PORT = ":11434"
 
 _LOG_TIME, _GIN_TIME, _GO_TIME = "%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d - %H:%M:%S", "%Y/%m/%d %H:%M:%S"
-# What custom forms put behind the combined one, by the usual names of nginx's variables and their short forms; the
+# Fields that custom forms add to the combined form, by the usual names of nginx's variables and their short forms. The
 # ingress controller of Kubernetes has a fixed order without names.
 _SECONDS = r'(?i)[\s",](?:rt|request_time|req_time|reqtime|duration)[=:]\s?"?([0-9]+\.[0-9]+)'
 _BARE_SECONDS = r'^.*" (?:[0-9]+ )?([0-9]+\.[0-9]{3})(?: |$)'
@@ -31,10 +31,10 @@ _REQUEST = r"^(?P<method>[A-Z]+) (?P<path>[^ ?]*)"
 
 
 def parse(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Rows ``row, format, body, rest`` of a format that one of the ``READERS`` reads, with typed columns.
+    """Add typed columns to rows ``row, format, body, rest`` of a format that one of the ``READERS`` reads.
 
-    Besides the columns of EVENTS these are ``own_utc``, ``own_naive`` and ``zone_s``; a line that has the shape of
-    the format and cannot be read is ``unknown``.
+    Besides the columns of EVENTS these are ``own_utc``, ``own_naive`` and ``zone_s``. A line that has the shape of the
+    format but cannot be read is ``unknown``.
     """
     table = READERS[form.reader or ""](frame, form)
     attrs = pl.struct(_column(table, name) for name in _ATTRS).struct.json_encode()
@@ -59,17 +59,17 @@ def _column(table: pl.DataFrame, name: str) -> pl.Expr:
 
 def _slim(objects: pl.Expr) -> pl.Expr:
     """JSON objects of strings without their nulls; null when nothing is left."""
-    some = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    return pl.when(some != "{}").then(some)
+    slim = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
+    return pl.when(slim != "{}").then(slim)
 
 
 def access_message() -> pl.Expr:
-    """``METHOD PATH STATUS``: not the order of Ollama's own lines, so that their templates stay apart."""
+    """``METHOD PATH STATUS``: a different order than in Ollama's own lines, so that their templates differ."""
     return pl.concat_str("method", "path", pl.col("status").cast(pl.String), separator=" ", ignore_nulls=True)
 
 
 def access_text() -> pl.Expr:
-    """What the rules read of an access line of a gateway, from ``status``, ``method``, ``path`` and ``attrs``.
+    """The text of a gateway's access line for the rules, from ``status``, ``method``, ``path`` and ``attrs``.
 
     >>> line = {"status": 504, "method": "POST", "path": "/llm/api/chat", "attrs": '{"headers":"retry_after=9"}'}
     >>> pl.DataFrame([line]).select(access_text()).item()
@@ -80,19 +80,20 @@ def access_text() -> pl.Expr:
 
 
 def fault_text(*, is_routed: bool) -> pl.Expr:
-    """What the rules read of another line of a gateway, from ``message`` and ``attrs``.
+    """The text of a gateway's other lines for the rules, from ``message`` and ``attrs``.
 
-    A web server has other faults too: a line that ``is_routed`` counts when it names a route or the port of Ollama.
+    A web server has other faults too, so a line that ``is_routed`` counts only if it names a route or the port of
+    Ollama.
     """
     upstream = _attr("upstream")
-    said = pl.concat_str(pl.col("message"), pl.lit(", upstream: ") + upstream, ignore_nulls=True)
+    text = pl.concat_str(pl.col("message"), pl.lit(", upstream: ") + upstream, ignore_nulls=True)
     if not is_routed:
-        return said
-    return pl.when(fault_path().is_not_null() | upstream.str.contains(OLLAMA_PORT, literal=True)).then(said)
+        return text
+    return pl.when(fault_path().is_not_null() | upstream.str.contains(OLLAMA_PORT, literal=True)).then(text)
 
 
 def fault_path() -> pl.Expr:
-    """The path as Ollama gets it of the request that a line of nginx names, from ``attrs``."""
+    """The path, as Ollama gets it, of the request in a line of nginx, from ``attrs``."""
     return routes.behind_gateway(_attr("request").str.extract(_REQUEST, 2))
 
 
@@ -101,7 +102,7 @@ def _attr(name: str) -> pl.Expr:
 
 
 def _read_access(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """The common form, whatever stands behind it."""
+    """Read the common form, with any fields after it."""
     table = frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part")).unnest("part")
     tail = pl.col("tail")
     ingress = tail.str.extract_groups(_INGRESS).struct
@@ -120,7 +121,7 @@ def _read_access(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
 
 def _read_json(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """An object of nginx or Caddy; the names of its fields are those of their variables."""
+    """Read an object of nginx or Caddy; its fields have the names of their variables."""
     del form
     body = pl.col("body")
 
@@ -155,7 +156,7 @@ def _read_json(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
 
 def _read_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """GIN lines of one-api and new-api."""
+    """Read GIN lines of one-api and new-api."""
     table = frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part")).unnest("part")
     return table.with_columns(
         own_naive=timestamps.naive(pl.col("time"), _GIN_TIME),
@@ -166,7 +167,7 @@ def _read_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
 
 def _read_fault(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """The error log of nginx: ``, client: …, server: …, request: "…", upstream: "…", host: "…"`` behind the message."""
+    """Read nginx's error log: a message, then ``, client: …, server: …, request: "…", upstream: "…", host: "…"``."""
     table = frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part")).unnest("part")
     tail = pl.col("tail")
     request = tail.str.extract(r', request: "([^"]*)"', 1)
@@ -175,7 +176,7 @@ def _read_fault(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         own_naive=timestamps.naive(pl.col("gotime"), _GO_TIME),
         level=_level(),
         client=tail.str.extract(r", client: ([^,\s]+)", 1),
-        # What stands behind a question mark may be a key.
+        # The query of a URL may contain a key.
         request=request.str.replace(r"\?\S*", ""),
         upstream=upstream.str.replace(r"\?.*$", ""),
     )
@@ -183,7 +184,7 @@ def _read_fault(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
 
 def _read_log(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """What one-api and new-api say of a request."""
+    """Read lines of one-api and new-api about a request."""
     table = frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part")).unnest("part")
     table = table.with_columns(redaction.mask_secrets(table["message"]))
     return table.with_columns(own_naive=timestamps.naive(pl.col("time"), _GIN_TIME), level=_level())
@@ -210,9 +211,9 @@ def _microseconds(seconds: pl.Expr) -> pl.Expr:
 
 
 def _headers(text: pl.Expr) -> pl.Expr:
-    """What an answer asks the client for, where the form of the log holds it: ``retry_after=30; …``."""
-    told = text.str.extract_all(_HEADER).list.eval(pl.element().filter(~pl.element().str.ends_with("-")))
-    return pl.when(told.list.len() > 0).then(told.list.join("; ").str.replace_all('"', ""))
+    """The limits that a response sets for the client, if the log holds them: ``retry_after=30; …``."""
+    headers = text.str.extract_all(_HEADER).list.eval(pl.element().filter(~pl.element().str.ends_with("-")))
+    return pl.when(headers.list.len() > 0).then(headers.list.join("; ").str.replace_all('"', ""))
 
 
 READERS: dict[str, Callable[[pl.DataFrame, LineFormat], pl.DataFrame]] = {

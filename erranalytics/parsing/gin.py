@@ -12,11 +12,14 @@ GIN_TIME = "%Y/%m/%d - %H:%M:%S"
 
 
 def parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Access lines: every field is typed, so the text is not kept.
+    """Parse access lines: every field gets a typed column, so the text is not kept.
 
-    The columns are cut at their bars, which costs a tenth of the pattern; a line that does not come out
-    whole that way meets the pattern.
+    Lines are split at their bars, which costs a tenth of the pattern. Only a line that lacks a field after that is
+    matched with the pattern.
     """
+    # > [GIN] 2026/03/01 - 11:04:05 | 500 |  1.2ms | 127.0.0.1 | POST "/api/chat"
+    #   own_naive 2026-03-01 11:04:05, status 500, duration_us 1200, client_address 127.0.0.1, method POST,
+    #   path /api/chat, message "500 POST /api/chat"
     part = pl.col("body").str.splitn("|", 5).alias("part")
     field = pl.col("part").struct.field
     latency = field("field_2").str.strip_chars()
@@ -24,7 +27,7 @@ def parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     unit = pl.when(latency.str.ends_with("ms")).then(1e3).when(latency.str.ends_with("µs")).then(1.0)
     route = field("field_4").str.strip_chars()
     table = frame.with_columns(part).with_columns(
-        # One second holds many requests.
+        # Many requests share a second, so each stamp is read once.
         own_naive=timestamps.by_runs(frame["body"].str.slice(6, 21), timestamps.naive(pl.col("text"), GIN_TIME)),
         status=field("field_1").str.strip_chars().cast(pl.Int16, strict=False),
         duration_us=(
@@ -36,7 +39,7 @@ def parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         client_address=field("field_3").str.strip_chars(),
         route=route,
     )
-    # There are few routes: method and path, and the texts made of them, are taken apart and put together once each.
+    # There are few distinct routes, so method, path and the texts made from them are computed once for each.
     routes = table.select("status", "route").unique()
     parts = pl.col("route").str.extract_groups(r'^(?P<method>[A-Z]+)\s+"(?P<path>[^"?]*)(?:\?[^"]*)?"')
     routes = routes.with_columns(parts.alias("parts")).unnest("parts").with_columns(_gin_texts())
@@ -57,18 +60,18 @@ def parse_gin(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
 
 def _gin_texts() -> list[pl.Expr]:
-    """``message``, and ``text`` for the rules, of an access line by its status, method and path."""
+    """``message`` of an access line, and ``text`` for the rules, from its status, method and path."""
     line = pl.concat_str(pl.col("status").cast(pl.String), "method", "path", separator=" ")
     return [line.alias("message"), gin_text().alias("text")]
 
 
 def gin_text() -> pl.Expr:
-    """What the rules read of an access line, from its columns ``status``, ``method`` and ``path``."""
+    """The text of an access line for the rules, from its columns ``status``, ``method`` and ``path``."""
     return pl.format('[GIN] | {} | {} "{}"', "status", "method", "path")
 
 
 def _parse_gin_slowly(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
-    """Latencies of a minute and more, mangled micro signs, lines that are cut."""
+    """Parse access lines with the pattern: latencies of a minute and more, mangled micro signs, cut lines."""
     field = pl.col("part").struct.field
     return (
         frame.with_columns(pl.col("body").str.extract_groups(form.pattern).alias("part"))

@@ -1,8 +1,8 @@
 """The line formats: load and check ``formats/*.toml``; recognise the format of bodies.
 
-A format is data that carries its proof: every file has samples, see ``ingestion.format_proof``. What other stages
-decide by the format of a line is in its file too: the code knows no name of a format. Order matters and is declared in
-``formats/order.txt``.
+A format is data with its proof: every file has samples, see ``ingestion.format_proof``. The file also holds whatever
+other stages decide by the format of a line, so no format is named in the code. Formats are tried in the order declared
+in ``formats/order.txt``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import polars as pl
 
 from erranalytics import datafiles
 from erranalytics.text import patterns
-from erranalytics.text.literals import whole_of
+from erranalytics.text.literals import joined_if_short
 
 UNKNOWN = "unknown"
-# Up to so many bodies are looked at without a look at what was met before.
-FEWEST_BODIES = 16
-MOST_MET = 20_000
-KEPT_BYTES = 500
-# The readers that a format can name; of the others the groups of the pattern say all.
+# For so few bodies the cache is not asked.
+MIN_CACHED = 16
+MAX_CACHED = 20_000
+MAX_CACHED_BYTES = 500
+# The readers that a format can name. A format without a reader is parsed by the groups of its pattern alone.
 Reader = Literal["slog", "gin-line", "record", "dump", "combined", "access-object", "gin-relay", "web-fault", "relay"]
 
 
@@ -34,13 +34,13 @@ def _groups(pattern: str) -> tuple[str, ...]:
 
 
 @cache
-def _plain(*several: str | None) -> tuple[re.Pattern[str] | None, ...]:
-    return tuple(patterns.compiled(one or "") for one in several)
+def _plain(*sources: str | None) -> tuple[re.Pattern[str] | None, ...]:
+    return tuple(patterns.compiled(source or "") for source in sources)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A line of the format, the groups it must give, the kind of its clock, and its text as the store rebuilds it."""
+    """A line of the format: the groups it must give, the kind of its clock, and its text as the store rebuilds it."""
 
     line: str
     expect: dict[str, str] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """A kind of line behind the first of a record, and what is kept of it; ``$0`` is all of it."""
+class FollowingLine:
+    """A kind of line after the first line of a record, and the part of it that is kept; ``$0`` is all of it."""
 
     pattern: str
     says: str
@@ -59,36 +59,42 @@ class Behind:
 
 @dataclass(frozen=True, kw_only=True)
 class LineFormat:
-    """One line format.
+    """One line format; the attributes are the keys of its file.
 
-    ``starts`` and ``contains`` are cheap tests before ``pattern`` (Rust regex, named groups are columns).
-    ``units``: only for these syslog identifiers, or where ``anywhere`` matches. ``noise``: neighbours that
-    match it, and not ``guard``, are folded into one record; of them those that begin with one of ``keeps`` stay
-    as lines of the record, for what they tell. ``opens``: indented lines behind it belong to it.
-    ``absorbs``: so do lines of no known format; ``gathers``: and lines of others without a time. ``reaches``: behind a
-    line that matches it, so do lines of no known format and of runners. ``continues``: it belongs to a record of
-    these formats that stands before it; ``turns``: and from then on decides what belongs to that record. ``alone``:
-    the format of a line of it that belongs to no record. ``hides``: these parts of its records are not kept, but for
-    what their groups hold. ``behind``: what is kept of the lines behind the first; what matches none is dropped.
-    ``bare``: the rules read the message, not the line. ``second``: the line behind the first belongs to it where this
-    matches, whatever its format would be alone, and is read together with it: the pattern goes on behind ``\\n``.
-    ``calls``: each record tells of one call. ``reads``: lines are JSON objects, and these are the paths of what is
-    read of them (see ``loggers``).
+    How a line is recognised:
+        ``starts`` and ``contains`` are cheap tests before ``pattern`` (Rust regex; named groups are columns).
+        ``prefix``: these first bytes alone decide. ``units``: only lines of these syslog identifiers, or lines that
+        ``anywhere`` matches. ``every_unit``: the format holds for every unit; other lines of other units get the format
+        with ``strangers``. ``owner``: the program that writes such lines, and so the surface where their errors show.
+        ``access``: each line is one answered request. ``piece``: a text that people paste may consist of such lines
+        alone; it is not a log then.
 
-    ``owner``: what writes such lines, and so the surface on which their errors show. ``access``: each line is one
-    answered request. ``every_unit``: it keeps its format whatever unit wrote it, where lines of other units get the
-    format that takes ``strangers``. ``piece``: a text that people paste may consist of such lines alone; it is not a
-    log then. ``reader``: what parses its lines, where the groups of the pattern are not enough. ``lookalike``: the
-    format of lines of another program that begin the same way and that only the reader can tell apart. ``stack``: the
-    format of a record that has a stack of Node after its first line. ``prefix``: these first bytes alone decide that a
-    line has this format. ``clock``: the ``ts_source`` of its own stamp; ``local``: of a stamp that names no zone, where
-    that differs. ``unix``: a pattern whose group is the time in seconds since 1970. ``trims``: characters that do not
-    belong to the message where it begins with them. ``closes``: a line that matches it ends a record of this format.
-    ``gathered``: its lines join a record that ``gathers``, as lines of clients without a time do. ``reached``: they
-    join an error that ``reaches``, as lines of runners do. ``routed``: the component is the route of a request that
-    the line names, and of the lines only those count that name a route or the port of Ollama. ``rebuilt``: the parts
-    of the text that the rules read, as the columns of the store give it (``schema.PIECES`` between braces). A part
-    falls away when a column of it is null, and of several in a list the first that has all its columns is used.
+    What belongs to one record:
+        ``noise``: neighbours that match it, and not ``guard``, are folded into one record; those that begin with one of
+        ``keeps`` stay as lines of the record. ``second``: the next line belongs to the record if this matches it,
+        whatever its format would be alone, and the two are read together: the pattern continues after ``\\n``.
+        ``opens``: indented lines after it belong to the record. ``absorbs``: so do lines of no known format;
+        ``gathers``: and lines of clients without a time; ``gathered``: its lines join such a record too. ``reaches``:
+        after a line that matches it, lines of no known format and of runners belong to the record; ``reached``: its
+        lines join such a record too. ``continues``: it joins a record of one of these formats before it; ``turns``: and
+        from then on decides which lines join that record. ``alone``: the format of a line that joins no record.
+        ``closes``: a line that matches it ends a record of this format.
+
+    What is kept of a record:
+        ``hides``: these parts are dropped, except for their groups. ``behind``: what is kept of the lines after the
+        first; a line that matches none of them is dropped. ``bare``: the rules read the message, not the line.
+        ``trims``: characters that are removed from the start of the message. ``rebuilt``: the parts of the text for the
+        rules as columns of the store (``schema.PIECES`` between braces). A part is left out if one of its columns is
+        null; of the parts in a list the first that has all its columns is used.
+
+    How a record is parsed:
+        ``reader``: the parser, if the groups of the pattern are not enough. ``lookalike``: the format of lines of
+        another program that begin the same way and that only the reader can distinguish. ``stack``: the format of a
+        record that has a stack of Node after its first line. ``clock``: the ``ts_source`` of its own stamp; ``local``:
+        the one of a stamp without a zone, if it differs. ``unix``: a pattern whose group is the time in seconds since
+        1970. ``reads``: lines are JSON objects, read at these paths (see ``loggers``). ``calls``: each record is about
+        one call. ``routed``: the component is the route of the request that the line names, and only lines count that
+        name a route or the port of Ollama.
     """
 
     name: str
@@ -127,7 +133,7 @@ class LineFormat:
     turns: bool = False
     alone: str | None = None
     hides: str | None = None
-    behind: tuple[Behind, ...] = ()
+    behind: tuple[FollowingLine, ...] = ()
     bare: bool = False
     second: str | None = None
     calls: bool = False
@@ -142,7 +148,7 @@ class LineFormat:
 
     @property
     def surface(self) -> str:
-        """Where the errors in such lines show, as ``errors.surface`` has it."""
+        """Where the errors in such lines show: the value of ``errors.surface``."""
         if self.access and self.owner == "ollama":
             return "access"
         return self.owner if self.owner in ("client", "gateway") else "server"
@@ -158,18 +164,19 @@ class LineFormat:
             tests.append(self._is_theirs(unit))
         return pl.all_horizontal(tests)
 
-    def may_stand_in(self, whole: str) -> bool:
-        """Whether lines of this format may be among those that make up a text."""
-        return all(not some or any(text in whole for text in some) for some in (self.starts, self.contains))
+    def may_be_in(self, text: str) -> bool:
+        """Whether a text may contain lines of this format."""
+        tests = (self.starts, self.contains)
+        return all(not literals or any(literal in text for literal in literals) for literals in tests)
 
     @property
     def plain(self) -> tuple[re.Pattern[str] | None, ...]:
-        """``pattern``, ``anywhere``, ``noise`` and ``guard`` for Python; None where one of them cannot be."""
+        """``pattern``, ``anywhere``, ``noise`` and ``guard`` for Python; None for one that Python cannot run."""
         return _plain(self.pattern, self.anywhere, self.noise, self.guard)
 
     def fits(self, body: str, unit: str | None) -> bool | None:
-        """Whether a plain line has this format, and None where only the pattern of the Rust engine can tell."""
-        if (self.starts and not body.startswith(self.starts)) or not self.may_stand_in(body):
+        """Whether a plain line has this format; None if only the Rust engine can decide."""
+        if (self.starts and not body.startswith(self.starts)) or not self.may_be_in(body):
             return False
         if self.units and not self.anywhere and unit not in self.units:
             return False
@@ -220,66 +227,70 @@ Flag = Literal[
     "turns",
 ]
 Key = Literal["owner", "reader", "unix", "trims", "rebuilt"]
-_MET = pl.Schema({"body": pl.String(), "unit": pl.String(), "format": pl.String(), "is_noise": pl.Boolean()})
+_RECOGNISED = pl.Schema({"body": pl.String(), "unit": pl.String(), "format": pl.String(), "is_noise": pl.Boolean()})
 
 
 def _grouped(formats: Sequence[LineFormat], key: str) -> dict[Any, list[str]]:
-    found: dict[Any, list[str]] = {}
+    names: dict[Any, list[str]] = {}
     for item in formats:
         if value := getattr(item, key):
-            found.setdefault(value, []).append(item.name)
-    return found
+            names.setdefault(value, []).append(item.name)
+    return names
 
 
-class Met:
-    """Bodies that one load met, with their formats: logs repeat themselves. It changes nothing but time."""
+class FormatCache:
+    """The bodies that one load has recognised, with their formats: logs repeat themselves. It only saves time."""
 
     def __init__(self) -> None:
-        self.bodies = pl.DataFrame(schema=_MET)
+        self.bodies = pl.DataFrame(schema=_RECOGNISED)
 
-    def keep(self, told: pl.DataFrame) -> None:
-        """Keep more of them, and of too many only the last."""
-        kept = told.filter(pl.col("body").str.len_bytes() <= KEPT_BYTES)
-        is_full = self.bodies.height + kept.height > MOST_MET
-        self.bodies = kept.head(MOST_MET) if is_full else pl.concat([self.bodies, kept])
+    def add(self, recognised: pl.DataFrame) -> None:
+        """Add bodies; when they become too many, only the new ones are kept."""
+        short = recognised.filter(pl.col("body").str.len_bytes() <= MAX_CACHED_BYTES)
+        is_full = self.bodies.height + short.height > MAX_CACHED
+        self.bodies = short.head(MAX_CACHED) if is_full else pl.concat([self.bodies, short])
 
 
 class FormatBook:
-    """The formats in their declared order, with the hash of their data; nothing in it changes once it is made."""
+    """The formats in their declared order, with the hash of their data; it does not change after it is made."""
 
     def __init__(self, formats: Sequence[LineFormat], digest: str) -> None:
         self.formats = tuple(formats)
         self.by_name = {item.name: item for item in formats}
         self.hash = digest
-        # Stages ask for these for each batch, some of them from several threads: all is made here, and nothing later.
-        self._named = {flag: tuple(one.name for one in formats if getattr(one, flag)) for flag in get_args(Flag)}
+        # Stages ask for these in each batch, some from several threads, so all of them are made here and none later.
+        self._named = {flag: tuple(item.name for item in formats if getattr(item, flag)) for flag in get_args(Flag)}
         self._by_value = {key: _grouped(formats, key) for key in get_args(Key)}
-        self.of_clients = self.owned_by("client")
+        self.client_formats = self.owned_by("client")
         self.prefixes = {item.name: item.prefix for item in formats if item.prefix}
-        self.loners = {item.name: item.alone for item in formats if item.alone}
-        self.stacks = {item.name: item.stack for item in formats if item.stack}
+        self.formats_when_alone = {item.name: item.alone for item in formats if item.alone}
+        self.stack_formats = {item.name: item.stack for item in formats if item.stack}
         self.clocks = {item.name: item.clock for item in formats if item.clock}
         self.local_clocks = {item.name: item.local or item.clock for item in formats if item.clock}
         self.owners = {item.name: item.owner for item in formats}
         self.surfaces = {item.name: item.surface for item in formats}
-        self.strange = next((item.name for item in formats if item.strangers), UNKNOWN)
-        """The format of lines that units of other programs wrote."""
+        self.stranger_format = next((item.name for item in formats if item.strangers), UNKNOWN)
+        """The format of lines written by the units of other programs."""
         stamps, others = {"time", "gotime", "rfctime", "localtime", "halftime"}, ("client", "other", "gateway")
         is_timeless = [stamps.isdisjoint(item.groups) and item.owner in others for item in formats]
         self.timeless = [
-            *(one.name for one, is_one in zip(formats, is_timeless, strict=True) if is_one or one.gathered),
+            *(
+                item.name
+                for item, has_no_time in zip(formats, is_timeless, strict=True)
+                if has_no_time or item.gathered
+            ),
             UNKNOWN,
         ]
-        """The formats whose lines have no time and are not those of a server or runner, and lines of no format."""
-        self.loose = [*(item.name for item in formats if item.owner == "runner" or item.reached), UNKNOWN]
-        """The formats of lines that an error of a runner may have after its first line, and lines of no format."""
+        """The formats of lines without a time that neither server nor runner wrote, and lines of no format."""
+        self.error_tails = [*(item.name for item in formats if item.owner == "runner" or item.reached), UNKNOWN]
+        """The formats of lines that may follow the first line of a runner's error, and lines of no format."""
 
     def names(self, flag: Flag) -> list[str]:
-        """The formats that have a property."""
+        """The formats with a property."""
         return list(self._named[flag])
 
     def owned_by(self, owner: str) -> list[str]:
-        """The formats of what some program writes."""
+        """The formats of the lines that a program writes."""
         return self._by_value["owner"].get(owner, [])
 
     def read_by(self, reader: Reader) -> list[str]:
@@ -287,7 +298,7 @@ class FormatBook:
         return self._by_value["reader"].get(reader, [])
 
     def by_value(self, key: Key) -> Mapping[Any, list[str]]:
-        """The formats that have the same value of a key, by the value."""
+        """The formats for each value of a key."""
         return self._by_value[key]
 
     def is_closing(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
@@ -306,23 +317,23 @@ class FormatBook:
         return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
 
     def without_hidden(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
-        """Lines without the parts that are not kept."""
-        # Most formats hide the same, and the pattern costs more to compile than to run: once for all of them.
+        """Lines without the parts that their format drops (``hides``)."""
+        # Most formats share one pattern, and it costs more to compile than to run, so it runs once for all of them.
         for pattern in dict.fromkeys(item.hides for item in self.formats if item.hides):
             theirs = form.is_in([item.name for item in self.formats if item.hides == pattern])
             body = pl.when(theirs).then(body.str.replace_all(pattern, "${1}${2}${3}…")).otherwise(body)
         return body
 
-    def kept_behind(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
-        """What is kept of lines behind the first of a record of a format; null for a line that is dropped."""
+    def kept_after_first(self, body: pl.Expr, form: pl.Expr) -> pl.Expr:
+        """The parts that are kept of the lines after the first line of a record; null for a line that is dropped."""
         kept = self.without_hidden(body, form)
         for item in self.formats:
             if item.behind:
-                said = pl.lit(None, dtype=pl.String)
+                text = pl.lit(None, dtype=pl.String)
                 for kind in reversed(item.behind):
                     is_kind = body.str.contains(kind.pattern)
-                    said = pl.when(is_kind).then(body.str.replace(kind.pattern, kind.says)).otherwise(said)
-                kept = pl.when(form == item.name).then(said).otherwise(kept)
+                    text = pl.when(is_kind).then(body.str.replace(kind.pattern, kind.says)).otherwise(text)
+                kept = pl.when(form == item.name).then(text).otherwise(kept)
         return kept
 
     def is_kept(self, body: pl.Expr, noise: pl.Expr) -> pl.Expr:
@@ -334,30 +345,30 @@ class FormatBook:
         ]
         return pl.any_horizontal(pl.lit(value=False), *tests).fill_null(value=False)
 
-    def recognise(self, bodies: pl.DataFrame, met: Met | None = None) -> pl.DataFrame:
-        """Formats of distinct bodies.
+    def recognise(self, bodies: pl.DataFrame, cache: FormatCache | None = None) -> pl.DataFrame:
+        """Recognise the formats of distinct bodies.
 
         Args:
             bodies: columns ``body`` and ``unit`` (String).
-            met: what the caller met before; it grows.
+            cache: the bodies that the caller saw before; new ones are added.
 
         Returns:
-            The same rows with ``format`` (``unknown`` when none fits) and ``is_noise``.
+            The same rows with ``format`` (``unknown`` if none fits) and ``is_noise``.
         """
-        if bodies.height <= FEWEST_BODIES and (few := self._tell_few(bodies)) is not None:
+        if bodies.height <= MIN_CACHED and (few := self._recognise_few(bodies)) is not None:
             return few
-        if met is None:
-            return self._tell(bodies)
-        known = bodies.join(met.bodies, on=["body", "unit"], how="left", nulls_equal=True)
+        if cache is None:
+            return self._recognise_all(bodies)
+        known = bodies.join(cache.bodies, on=["body", "unit"], how="left", nulls_equal=True)
         fresh = known.filter(pl.col("format").is_null()).select("body", "unit")
         if fresh.is_empty():
             return known
-        told = self._tell(fresh)
-        met.keep(told)
-        return pl.concat([known.filter(pl.col("format").is_not_null()), told])
+        recognised = self._recognise_all(fresh)
+        cache.add(recognised)
+        return pl.concat([known.filter(pl.col("format").is_not_null()), recognised])
 
-    def _tell_few(self, bodies: pl.DataFrame) -> pl.DataFrame | None:
-        """``_tell`` for a few plain lines; None where they are none or only the Rust engine can tell."""
+    def _recognise_few(self, bodies: pl.DataFrame) -> pl.DataFrame | None:
+        """``_recognise_all`` for a few plain lines; None for other lines, and where only the Rust engine can decide."""
         if bodies.height > patterns.FEW or not all(patterns.is_plain(text) for text in bodies["body"]):
             return None
         names, noise = [], []
@@ -370,32 +381,32 @@ class FormatBook:
                     break
             names.append(item.name if fits else UNKNOWN)
             noise.append(fits and item.fits_noise(body))
-        found = (pl.Series("format", names, dtype=pl.String), pl.Series("is_noise", noise, dtype=pl.Boolean))
-        return bodies.select("body", "unit").with_columns(found)
+        columns = (pl.Series("format", names, dtype=pl.String), pl.Series("is_noise", noise, dtype=pl.Boolean))
+        return bodies.select("body", "unit").with_columns(columns)
 
-    def _tell(self, bodies: pl.DataFrame) -> pl.DataFrame:
-        if (found := self._tell_few(bodies)) is not None:
-            return found
+    def _recognise_all(self, bodies: pl.DataFrame) -> pl.DataFrame:
+        if (few := self._recognise_few(bodies)) is not None:
+            return few
         body, unit = pl.col("body"), pl.col("unit")
-        whole = whole_of(bodies["body"])
-        formats = [item for item in self.formats if whole is None or item.may_stand_in(whole)]
-        # The cheap tests of all formats in one go. A pattern costs more to compile than to run on a few bodies: one
-        # that no body waits for is not run.
+        text = joined_if_short(bodies["body"])
+        formats = [item for item in self.formats if text is None or item.may_be_in(text)]
+        # The cheap tests of all formats run in one query. A pattern costs more to compile than to run on a few bodies,
+        # so it runs only if some body passed its tests.
         tests = [pl.repeat(value=True, n=pl.len(), dtype=pl.Boolean) & item.may_match(body, unit) for item in formats]
         waits = bodies.select(test.alias(item.name) for item, test in zip(formats, tests, strict=True))
         formats = [item for item in formats if waits[item.name].any()]
         left, done = bodies.with_row_index("row").hstack(waits), []
         for item in formats:
-            found = (
+            matches = (
                 left.lazy()
                 .filter(item.name)
                 .filter(item.is_match(body, unit))
                 .select("row", "body", "unit", format=pl.lit(item.name), is_noise=item.is_noise(body))
                 .collect()
             )
-            if not found.is_empty():
-                done.append(found)
-                left = left.join(found, on="row", how="anti", maintain_order="left")
+            if not matches.is_empty():
+                done.append(matches)
+                left = left.join(matches, on="row", how="anti", maintain_order="left")
         rest = left.select("row", "body", "unit", format=pl.lit(UNKNOWN), is_noise=pl.lit(value=False))
         return pl.concat([*done, rest]).drop("row")
 
@@ -411,7 +422,7 @@ def load() -> FormatBook:
 
 
 def read() -> FormatBook:
-    """``load``, from the files themselves: what they hold is tested again."""
+    """``load`` from the files themselves, which are tested again."""
     return _book(_tested())
 
 
@@ -427,10 +438,10 @@ def _book(values: Mapping[str, Any]) -> FormatBook:
 
 
 def _format(data: Mapping[str, Any]) -> LineFormat:
-    """A format of the values of its file."""
+    """A format from the values of its file."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    values["sample"] = tuple(Sample(**one) for one in data["sample"])
-    values["behind"] = tuple(Behind(**one) for one in data.get("behind", ()))
+    values["sample"] = tuple(Sample(**sample) for sample in data["sample"])
+    values["behind"] = tuple(FollowingLine(**line) for line in data.get("behind", ()))
     if "rebuilt" in data:
         values["rebuilt"] = tuple(part if isinstance(part, str) else tuple(part) for part in data["rebuilt"])
     values["reads"] = {name: tuple(paths) for name, paths in data.get("reads", {}).items()}

@@ -1,7 +1,7 @@
 """JSON lines of loggers: where each puts its level, its time, its text and the error it was given.
 
-What is read stands in the format (``reads``: JSON paths, the first that gives something). Nothing else of the object is
-kept: a logger prints an error with all its fields, and with them the request and what was asked.
+The format says what is read (``reads``: JSON paths, of which the first with a value counts). Nothing else of the object
+is kept, because a logger prints an error with all its fields, the request and its prompt among them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LEVELS = {
     "FATA": "FATAL",
     "PANI": "PANIC",
 }
-_ONE = ("level", "time", "component", "message", "exception_type", "error_message", "error_status", "model")
+_NAMES = ("level", "time", "component", "message", "exception_type", "error_message", "error_status", "model")
 _LONGEST_CHARS = 4_000
-# Objects are errors of a body, or they are not kept; so is what a parser quotes of an answer.
+# An object is kept only if it is the error of a response body; so is the text of a response that a parser quotes.
 _IS_KEPT = r'^\s*(?:[^{\[\s]|\{\s*"(?:type": ?"error", ?")?error")'
 _QUOTED = r'(failed: (?:Text|Value): )(?:[^{]|\{"[^e])[^\n]*'
 # A stack begins with the class of its error.
@@ -52,25 +52,25 @@ def read(bodies: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         form: their format.
 
     Returns:
-        The same rows with ``level``, ``component``, ``message``, ``rfctime``; ``told``, what the rules read; and
-        ``kept``, a JSON object of what is known of the error.
+        The same rows with ``level``, ``component``, ``message``, ``rfctime``; ``rule_text``, the text for the rules;
+        and ``kept_attrs``, a JSON object of what is known about the error.
     """
-    # Behind the text of a line the object stands as its attributes; then the line tells the rest.
-    is_behind = "attrs" in form.groups
-    if is_behind:
+    # Where the object follows the text of a line, it is its attributes, and the line has the other fields:
+    # > error: asking failed {"error":"too many requests","status":429}
+    is_after_text = "attrs" in form.groups
+    if is_after_text:
         bodies = bodies.with_columns(_apart())
-    source = pl.col("attrs" if is_behind else "body")
-    told = ("exception_type", "error_message", "error_status", "model") if is_behind else _ONE
-    table = bodies.with_columns(_first(form.reads.get(name, ()), source).alias(name) for name in told)
+    source = pl.col("attrs" if is_after_text else "body")
+    names = ("exception_type", "error_message", "error_status", "model") if is_after_text else _NAMES
+    table = bodies.with_columns(_first(form.reads.get(name, ()), source).alias(name) for name in names)
     table = table.with_columns(
         pl.col("exception_type").str.extract(_CLASS),
         lines=_all(form.reads.get("details", ()), source, beside="error_message"),
     )
-    said, error = pl.col("message"), pl.col("error_message")
-    is_told = (error.is_null() | said.str.contains(error, literal=True)).fill_null(value=False)
-    table = table.with_columns(
-        message=pl.when(is_told).then(said).otherwise(pl.concat_str(said, error, separator=": ", ignore_nulls=True))
-    )
+    message, error = pl.col("message"), pl.col("error_message")
+    has_error_text = (error.is_null() | message.str.contains(error, literal=True)).fill_null(value=False)
+    both = pl.concat_str(message, error, separator=": ", ignore_nulls=True)
+    table = table.with_columns(message=pl.when(has_error_text).then(message).otherwise(both))
     has_error = pl.coalesce("exception_type", "error_status").is_not_null()
     known = pl.struct(
         "lines",
@@ -81,28 +81,28 @@ def read(bodies: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         logged=pl.when(has_error).then(pl.lit("error")),
     ).struct.json_encode()
     slim = known.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    if not is_behind:
+    if not is_after_text:
         table = table.with_columns(rfctime="time").drop("time")
     return table.with_columns(
         attrs=pl.lit(None, dtype=pl.String),
-        told=pl.concat_str("message", "error_message", "lines", separator="\n", ignore_nulls=True),
-        kept=pl.when(slim != "{}").then(slim),
+        rule_text=pl.concat_str("message", "error_message", "lines", separator="\n", ignore_nulls=True),
+        kept_attrs=pl.when(slim != "{}").then(slim),
     ).drop("exception_type", "error_message", "error_status", "model", "lines")
 
 
 def _apart() -> list[pl.Expr]:
-    """Where a text ends in an object itself, only the last object is that of the line."""
+    """Split attributes into two objects where the text itself ends with one: only the last belongs to the line."""
     attrs, both = pl.col("attrs"), r'^(.*\}) (\{".*\})$'
     is_two = (attrs.str.json_path_match("$").is_null() & attrs.str.contains(both)).fill_null(value=False)
-    said = pl.concat_str("message", attrs.str.extract(both, 1), separator=" ")
+    message = pl.concat_str("message", attrs.str.extract(both, 1), separator=" ")
     return [
-        pl.when(is_two).then(said).otherwise("message").alias("message"),
+        pl.when(is_two).then(message).otherwise("message").alias("message"),
         pl.when(is_two).then(attrs.str.extract(both, 2)).otherwise(attrs).alias("attrs"),
     ]
 
 
 def level(word: pl.Expr) -> pl.Expr:
-    """The level of a client's line in one form.
+    """The level of a client's line, by one name for each level.
 
     >>> pl.DataFrame({"l": ["error", "50", "ERRO"]}).select(level(pl.col("l"))).to_series().to_list()
     ['ERROR', 'ERROR', 'ERROR']
@@ -110,11 +110,11 @@ def level(word: pl.Expr) -> pl.Expr:
     return word.str.to_uppercase().replace(LEVELS)
 
 
-def told_in_pairs() -> pl.Expr:
-    """What the rules read of a line with fields: its message and, on a line of its own, the error.
+def rule_text_of_pairs() -> pl.Expr:
+    """The text of a line with fields for the rules: its message and, on the next line, its error.
 
     >>> row = {"message": "no answer", "attrs": '{"model":"demo","err":"unexpected EOF"}'}
-    >>> pl.DataFrame([row]).select(told_in_pairs()).item()
+    >>> pl.DataFrame([row]).select(rule_text_of_pairs()).item()
     'no answer\\nunexpected EOF'
     """
     errors = [pl.col("attrs").str.json_path_match(f"$.{name}") for name in ("err", "error", "cause")]
@@ -132,7 +132,7 @@ def _first(paths: tuple[str, ...], source: pl.Expr) -> pl.Expr:
 
 
 def _all(paths: tuple[str, ...], source: pl.Expr, *, beside: str) -> pl.Expr:
-    """The values under all paths, each once, each from a line of its own; null when there are none."""
+    """The distinct values under all paths, one per line; null when there are none."""
     if not paths:
         return pl.lit(None, dtype=pl.String)
     values = pl.concat_list(_value(path, source) for path in paths).list.drop_nulls().list.unique(maintain_order=True)

@@ -1,4 +1,4 @@
-"""OTLP in JSON: one line holds the spans or log records of a whole batch; here each becomes an object of its own."""
+"""OTLP in JSON: a line holds the spans or log records of a whole batch; each becomes its own object here."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def is_envelope(body: pl.Expr) -> pl.Expr:
 
 
 def unfold(bodies: pl.DataFrame) -> pl.DataFrame:
-    """Rows with a body per span and log record; a batch that is not valid stays as it is.
+    """One row per span and log record; a batch that is not valid stays as it is.
 
-    The values of attributes that are lists or maps are left out: prompts and answers stand there.
+    Attributes whose values are lists or maps lose them, since these hold prompts and answers.
 
     Args:
         bodies: rows whose ``body`` is a batch.
@@ -50,16 +50,16 @@ def unfold(bodies: pl.DataFrame) -> pl.DataFrame:
         part = part.filter(is_valid)
         if part.is_empty():
             continue
-        whole = part.with_columns(record=pl.col("body").str.json_decode(kind).struct.field(outer))
+        records = part.with_columns(record=pl.col("body").str.json_decode(kind).struct.field(outer))
         for level in (middle, inner, None):
-            whole = whole.explode("record").filter(pl.col("record").is_not_null())
+            records = records.explode("record").filter(pl.col("record").is_not_null())
             if level is not None:
-                whole = whole.with_columns(record=pl.col("record").struct.field(level))
+                records = records.with_columns(record=pl.col("record").struct.field(level))
         slim = (
             pl.col("record")
             .struct.json_encode()
             .str.replace_all(r'"\w+":null,?', "")
             .str.replace_all(",}", "}", literal=True)
         )
-        parts.append(whole.with_columns(body=slim).drop("record"))
+        parts.append(records.with_columns(body=slim).drop("record"))
     return pl.concat(parts)

@@ -1,8 +1,8 @@
-"""Which run of the server a record belongs to.
+"""The session of each record: one run of the server.
 
-A run begins at its ``server config`` line (v0.1.34 and later) or, without one, at ``Listening on``. A
-second server that finds the port taken prints both kinds of line and ends: its run is undone, what
-follows belongs to the run before (server/routes.go and cmd/cmd.go at v0.24.0).
+A session begins at its ``server config`` line (v0.1.34 and later) or, without one, at ``Listening on``. A second server
+that finds the port taken prints its ``server config`` line and then an error, and ends. Its session does not count, and
+the lines after it belong to the session before (server/routes.go and cmd/cmd.go at v0.24.0).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from erranalytics.text.literals import may_hold
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """The run at the end of a batch, counted from 0 inside a load; ``fallback`` is the run before it."""
+    """The session at the end of a batch, counted from 0 inside a load; ``fallback`` is the session before it."""
 
     current: int = 0
     fallback: int = 0
@@ -25,15 +25,20 @@ class SessionState:
 
 
 def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, SessionState]:
-    """The run of each event.
+    """The session of each event.
 
     Args:
         events: EVENTS in line order.
-        state: what the batch before returned.
+        state: the state that the batch before returned.
 
     Returns:
-        A series ``session`` (Int32) of the same height, and the state behind the last event.
+        A series ``session`` (Int32) of the same height, and the state after the last event.
     """
+    # > server config                                       1
+    # > Listening on 127.0.0.1:11434 (version 0.24.0)       1
+    # > server config                                       2
+    # > Error: listen tcp 127.0.0.1:11434: bind: ...        1: session 2 found the port taken
+    # > any message                                         1
     marks = _marks(events["message"])
     if marks.is_empty():
         same = pl.Series("session", [state.current], dtype=pl.Int32).new_from_index(0, events.height)
@@ -42,10 +47,10 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
     is_start = (pl.col("kind") == "config") | ((pl.col("kind") == "listen") & (before != "config"))
     marks = marks.with_columns(is_start=is_start, is_abort=pl.col("kind") == "abort")
     number = state.newest + pl.col("is_start").cum_sum()
-    # A start that is followed by an abort does not count; the abort returns to the last one that does.
+    # A start that is followed by an abort does not count; the abort returns to the last start that does.
     is_kept = pl.col("is_start") & ~pl.col("is_abort").shift(-1, fill_value=False)
     marks = marks.with_columns(number=pl.when("is_start").then(number), kept=pl.when(is_kept).then(number))
-    # Only a server that has not said yet that it listens can be the one that found the port taken.
+    # Only a server that has not logged "Listening on" yet can be the one that found the port taken.
     is_undone = state.has_config and bool(marks["is_abort"][0])
     fallback = pl.col("kept").forward_fill().fill_null(state.fallback if is_undone else state.current)
     marks = marks.with_columns(
@@ -67,7 +72,7 @@ def assign(events: pl.DataFrame, state: SessionState) -> tuple[pl.Series, Sessio
 
 
 def _marks(messages: pl.Series) -> pl.DataFrame:
-    """``row`` and ``kind`` of the messages that tell of the start of a server, or that it ended at once."""
+    """``row`` and ``kind`` of the messages that a server prints when it starts, or when it ends at once."""
     message = pl.col("message")
     kind = (
         pl.when(message == "server config")

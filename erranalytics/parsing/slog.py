@@ -12,7 +12,10 @@ from erranalytics.parsing.lineformats import UNKNOWN, LineFormat
 
 
 def parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat | None) -> pl.DataFrame:
-    """slog text: the stamp has 24 or 29 characters, the rest is parsed once per distinct text."""
+    """Parse slog lines: the stamp has 24 or 29 characters, and the rest is parsed once per distinct text."""
+    # > time=2026-03-01T11:04:05.416Z level=INFO source=routes.go:1238 msg="Listening" port=11434
+    #   own_utc 11:04:05.416, zone_s 0, level INFO, component routes.go:1238, message Listening,
+    #   attrs {"port":"11434"}
     body = pl.col("body")
     is_utc = body.str.slice(28, 1) == "Z"
     cut = frame.with_columns(
@@ -30,24 +33,25 @@ def parse_slog(frame: pl.DataFrame, form: LineFormat, client: LineFormat | None)
     return joined.with_columns(
         format=pl.when(is_bad).then(pl.lit(UNKNOWN)).otherwise("format"),
         message=pl.when(is_bad).then("body").otherwise("message"),
-        text=with_rest(pl.when(is_bad).then("body").otherwise(pl.coalesce("told", "tail_masked"))),
+        text=with_rest(pl.when(is_bad).then("body").otherwise(pl.coalesce("rule_text", "tail_masked"))),
         own_clock=pl.lit(form.clock),
-    ).drop("tail", "tail_masked", "own_text", "line", "told", "owner")
+    ).drop("tail", "tail_masked", "own_text", "line", "rule_text", "owner")
 
 
-_NO_CLIENTS = (pl.lit(None, pl.String).alias("owner"), pl.lit(None, pl.String).alias("told"))
+_NO_CLIENTS = (pl.lit(None, pl.String).alias("owner"), pl.lit(None, pl.String).alias("rule_text"))
 
 
 def _of_clients(fields: pl.DataFrame, client: LineFormat) -> pl.DataFrame:
-    """Add ``owner``, the format of lines that are those of a program, and ``told``, what the rules read of them."""
-    # v0.1.21 and v0.1.22 printed the whole path, which is another where a distribution built them.
+    """Add ``owner``, the format of lines that another program wrote, and ``rule_text``, their text for the rules."""
+    # v0.1.21 and v0.1.22 printed the whole path, which differs where a distribution built them.
     path = pl.col("component")
     may_be = path.is_null() | (path.str.contains("/", literal=True) & ~path.str.contains("ollama/", literal=True))
     is_theirs = (may_be & pl.col("line").str.contains(client.pattern)).fill_null(value=False)
     if not fields.select(is_theirs.any()).item():
         return fields.with_columns(_NO_CLIENTS)
     return fields.with_columns(
-        owner=pl.when(is_theirs).then(pl.lit(client.name)), told=pl.when(is_theirs).then(loggers.told_in_pairs())
+        owner=pl.when(is_theirs).then(pl.lit(client.name)),
+        rule_text=pl.when(is_theirs).then(loggers.rule_text_of_pairs()),
     )
 
 

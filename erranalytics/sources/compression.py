@@ -1,4 +1,4 @@
-"""Compressed inputs: found by their first bytes, read as a stream of what is inside."""
+"""Compressed inputs: recognised by their first bytes, read as a stream of the decompressed bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ else:
 
 NONE = "none"
 MAGIC_BYTES = 6
-# What a stream raises when its archive is cut or damaged.
+# The exceptions of a stream whose archive is truncated or damaged.
 DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 _MAGICS = {
@@ -39,7 +39,7 @@ def detect(magic: bytes) -> str:
 
 
 def open_file(path: Path, compression: str) -> BinaryIO:
-    """A stream of the bytes inside a file; the caller closes it."""
+    """Open a stream of the decompressed bytes of a file; the caller closes it."""
     if compression == "gzip":
         return cast(BinaryIO, gzip.open(path, "rb"))
     if compression == "zstd":
@@ -51,10 +51,10 @@ def open_file(path: Path, compression: str) -> BinaryIO:
     return path.open("rb")
 
 
-def take(stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
-    """Up to ``size`` bytes, and what stopped the reading when an archive is damaged.
+def read_up_to(stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
+    """Up to ``size`` bytes, and the error that ended the reading of a damaged archive.
 
-    A plain ``read`` of a cut archive raises and loses what it had.
+    A plain ``read`` of a truncated archive raises and loses the bytes it had read.
     """
     parts: list[bytes] = []
     left = size

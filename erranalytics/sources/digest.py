@@ -1,4 +1,4 @@
-"""What a prefix of a source is known by: SHA-256, by leaves that can be read side by side where it is long."""
+"""The digest that identifies a prefix of a source: SHA-256, over leaves that can be read in parallel if it is long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TREE = "tree:"
 
 
 class Digest:
-    """SHA-256 of up to one leaf of bytes, above that of the digests of the leaves.
+    """SHA-256 of the bytes up to one leaf, and of the digests of the leaves beyond that.
 
     >>> digest = Digest()
     >>> digest.update(b"abc")
@@ -22,13 +22,13 @@ class Digest:
     True
     """
 
-    def __init__(self, leaves: tuple[bytes, ...] = (), *, behind: Digest | None = None) -> None:
+    def __init__(self, leaves: tuple[bytes, ...] = (), *, other: Digest | None = None) -> None:
         self._leaves, self._open, self._size = leaves, hashlib.sha256(), 0
-        if behind is not None:
-            self._leaves, self._open, self._size = behind._leaves, behind._open.copy(), behind._size  # noqa: SLF001 - its own kind
+        if other is not None:
+            self._leaves, self._open, self._size = other._leaves, other._open.copy(), other._size  # noqa: SLF001 - its own kind
 
     def update(self, data: bytes | memoryview) -> None:
-        """Go on with more bytes."""
+        """Add more bytes."""
         left = memoryview(data)
         while len(left) > LEAF_BYTES - self._size:
             room = LEAF_BYTES - self._size
@@ -39,33 +39,33 @@ class Digest:
         self._size += len(left)
 
     def copy(self) -> Digest:
-        """The same, to go on apart."""
-        return Digest(behind=self)
+        """An independent copy, to continue from here."""
+        return Digest(other=self)
 
     def hexdigest(self) -> str:
-        """Hex digits, with a mark before them where there are several leaves."""
+        """Hex digits, with the mark ``tree:`` before them if there are several leaves."""
         if not self._leaves:
             return self._open.hexdigest()
         return TREE + hashlib.sha256(b"".join((*self._leaves, self._open.digest()))).hexdigest()
 
 
 def of_file(path: Path, sizes: list[int]) -> dict[int, Digest]:
-    """Digests of the first ``n`` bytes of a file for each ``n`` of ``sizes``; those beyond its end are left out."""
+    """Digests of the first ``n`` bytes of a file for each ``n`` of ``sizes``; sizes beyond its end are left out."""
     end = path.stat().st_size
     sizes = sorted({size for size in sizes if size <= end})
-    # A leaf is closed by the first byte behind it.
+    # The first byte after a leaf closes it.
     closed = max((max(size - 1, 0) // LEAF_BYTES for size in sizes), default=0)
     with ThreadPoolExecutor(2) as pool:
         leaves = tuple(pool.map(lambda number: _leaf(path, number), range(closed)))
-    found: dict[int, Digest] = {}
+    digests: dict[int, Digest] = {}
     for size in sizes:
         known = max(size - 1, 0) // LEAF_BYTES
-        before = max((one for one in found if max(one - 1, 0) // LEAF_BYTES == known), default=None)
-        digest = Digest(leaves[:known]) if before is None else found[before].copy()
+        before = max((done for done in digests if max(done - 1, 0) // LEAF_BYTES == known), default=None)
+        digest = Digest(leaves[:known]) if before is None else digests[before].copy()
         for part in _read(path, known * LEAF_BYTES if before is None else before, size):
             digest.update(part)
-        found[size] = digest
-    return found
+        digests[size] = digest
+    return digests
 
 
 def _leaf(path: Path, number: int) -> bytes:
@@ -76,7 +76,7 @@ def _leaf(path: Path, number: int) -> bytes:
 
 
 def _read(path: Path, start: int, end: int) -> Iterator[memoryview]:
-    """Bytes of a file in a buffer that is used again."""
+    """Bytes of a file, in one buffer that every step overwrites."""
     buffer = memoryview(bytearray(READ_BYTES))
     with path.open("rb", buffering=0) as file:
         file.seek(start)

@@ -1,4 +1,4 @@
-"""Where Ollama logs on each system, and what of it there is on this machine."""
+"""Where Ollama logs on each system, and which of these logs this machine has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from erranalytics.sources import journalctl
 from erranalytics.sources.journalctl import Journal
 from erranalytics.text.display import human_bytes, plural
 
-# System, what it is, where: a unit of the journal, or files.
+# System, kind of log, places: a unit of the journal, or files.
 # docs/troubleshooting.mdx and app/logrotate/logrotate.go@v0.33.0-rc2; snap/snapcraft.yaml of mz2/ollama-snap@03660e4,
 # whose daemon is called listener; Formula/o/ollama.rb of Homebrew for its service.
 TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -31,9 +31,9 @@ Kubernetes: kubectl logs deploy/ollama --timestamps | erranalytics ingest -"""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One place that was looked at, and what is there: ``paths``, or a ``unit`` of the journal.
+    """One place that may hold logs, and the logs in it: ``paths``, or a ``unit`` of the journal.
 
-    ``state`` is what ``journal.peek`` said.
+    ``state`` is the answer of ``journalctl.peek``.
     """
 
     what: str
@@ -42,12 +42,12 @@ class Place:
     unit: str | None = None
     state: str = "nothing"
 
-    def told(self) -> str:
-        """One line: what it is, where, and what is there.
+    def summary(self) -> str:
+        """One line: the kind of log, what is there, and where.
 
-        >>> Place("snap", "journal:snap.ollama.listener").told()
+        >>> Place("snap", "journal:snap.ollama.listener").summary()
         'snap: nothing in journal:snap.ollama.listener'
-        >>> Place("service", "journal:ollama", unit="ollama", state="entries").told()
+        >>> Place("service", "journal:ollama", unit="ollama", state="entries").summary()
         'service: entries in journal:ollama'
         """
         count = len(self.paths)
@@ -56,41 +56,43 @@ class Place:
         return f"{self.what}: {there} in {self.where}"
 
 
-def look(*, system: str = sys.platform, variables: Mapping[str, str] = os.environ, root: str = "") -> tuple[Place, ...]:
-    """The places of a system in the order of the table, with what there is of them.
+def find_places(
+    *, system: str = sys.platform, variables: Mapping[str, str] = os.environ, root: str = ""
+) -> tuple[Place, ...]:
+    """The places of a system in the order of the table, with the logs they hold.
 
     Args:
         system: as ``sys.platform`` names it.
         variables: the environment, for home and data folder.
-        root: put before absolute paths.
+        root: a folder to put before absolute paths.
     """
-    found = []
+    places = []
     for name, what, where in TABLE:
         unit = where[0].removeprefix("journal:")
         if name != system:
             continue
         if unit == where[0]:
-            found.append(Place(what, ", ".join(where), _files(where, variables, root)))
+            places.append(Place(what, ", ".join(where), _files(where, variables, root)))
         else:
             state = journalctl.peek(Journal(unit))
-            found.append(Place(what, where[0], unit=unit if state == "entries" else None, state=state))
-    return tuple(found)
+            places.append(Place(what, where[0], unit=unit if state == "entries" else None, state=state))
+    return tuple(places)
 
 
 def _files(patterns: Sequence[str], variables: Mapping[str, str], root: str) -> tuple[str, ...]:
-    """What is there, the oldest of a kind first: rotated files count up as they get older."""
+    """The files that match, the oldest first: the number in the name of a rotated file grows with its age."""
     home = variables.get("HOME") or variables.get("USERPROFILE")
     starts = {"~": home, "%LOCALAPPDATA%": variables.get("LOCALAPPDATA"), "": root}
-    found: list[Path] = []
+    paths: list[Path] = []
     for pattern in patterns:
         start, _, rest = pattern.partition("/")
         folder = starts[start]
         if folder is not None:
-            found += sorted(Path(folder or "/").glob(rest), key=lambda path: (path.stat().st_mtime, path))
-    return tuple(str(path) for path in found if path.is_file())
+            paths += sorted(Path(folder or "/").glob(rest), key=lambda path: (path.stat().st_mtime, path))
+    return tuple(str(path) for path in paths if path.is_file())
 
 
-def advice(found: Sequence[Place]) -> str:
-    """What to do when none of the places has anything."""
-    is_closed = any("may" in place.state for place in found)
+def advice(places: Sequence[Place]) -> str:
+    """What to do when none of the places has a log."""
+    is_closed = any("may" in place.state for place in places)
     return f"{journalctl.NOT_ALLOWED}\n{ELSEWHERE}" if is_closed else ELSEWHERE

@@ -1,7 +1,7 @@
-"""Inputs: files, folders, globs and standard input, archives of all kinds, UTF-16; known by their content.
+"""Inputs: files, folders, globs and standard input, compressed or not, in UTF-8 or UTF-16.
 
-A ``Source`` is opened as many times as needed; ``blocks`` reads it. Nothing here looks at a file name:
-compression and encoding are found in the first bytes.
+A ``Source`` is opened as many times as needed; ``lines`` reads it. File names do not matter: compression and encoding
+are recognised by the first bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from erranalytics.errors import InputError
-from erranalytics.sources.compression import MAGIC_BYTES, NONE, detect, open_file, take
+from erranalytics.sources.compression import MAGIC_BYTES, NONE, detect, open_file, read_up_to
 from erranalytics.sources.digest import Digest, of_file
 
 AnyDigest = TypeVar("AnyDigest", Digest, "hashlib._Hash")  # noqa: SLF001 - the type has no other name
@@ -33,10 +33,10 @@ _CONTROL = bytes(set(range(1, 32)) - {7, 8, 9, 10, 12, 13, 27})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input: where it is, how its bytes become text.
+    """One input: where it is, and how its bytes become text.
 
-    ``mtime`` is None for what has no file: standard input, pipes and pasted text; ``path`` is then a temporary
-    file, see ``discard``. ``byte_size`` is the size on disk.
+    ``mtime`` is None for an input without a file: standard input, pipes and pasted text. Its ``path`` is then a
+    temporary file, see ``discard``. ``byte_size`` is the size on disk.
     """
 
     uri: str
@@ -49,11 +49,11 @@ class Source:
 
     @property
     def can_grow(self) -> bool:
-        """Whether a program may be writing it at this moment."""
+        """Whether a program may still be writing the file."""
         return self.mtime is not None and self.compression == NONE
 
     def open(self) -> BinaryIO:
-        """The bytes after decompression; the caller closes it."""
+        """Open a stream of the decompressed bytes; the caller closes it."""
         return open_file(self.path, self.compression)
 
     def text_sample(self) -> str:
@@ -70,7 +70,7 @@ def total_bytes(paths: Sequence[str]) -> int | None:
 def expand(paths: Sequence[str]) -> Iterator[str | InputError]:
     """Paths, folders and globs as single names, sorted inside a folder; ``-`` stays.
 
-    What cannot be expanded comes as an ``InputError`` value, so that the other inputs go on.
+    A path that cannot be expanded becomes an ``InputError`` value, so that the other inputs are still read.
     """
     for path in paths:
         if path == "-":
@@ -82,8 +82,8 @@ def expand(paths: Sequence[str]) -> Iterator[str | InputError]:
                 yield InputError("the folder holds no files", location=path, hint="Name a folder with Ollama logs.")
         elif os.path.exists(path):
             yield path
-        elif glob.has_magic(path) and (found := sorted(glob.glob(path, recursive=True))):
-            yield from (name for name in found if os.path.isfile(name))
+        elif glob.has_magic(path) and (names := sorted(glob.glob(path, recursive=True))):
+            yield from (name for name in names if os.path.isfile(name))
         else:
             yield InputError("no such file or folder", location=path, hint="Check the path; - reads standard input.")
 
@@ -93,10 +93,10 @@ def _is_candidate(path: Path) -> bool:
 
 
 def open_source(name: str) -> Source:
-    """Look at the first bytes of an input.
+    """Recognise an input by its first bytes.
 
     Raises:
-        InputError: it cannot be opened, is damaged, or is no text.
+        InputError: it cannot be opened, is damaged, or is not text.
     """
     try:
         given = Path(name)
@@ -118,7 +118,7 @@ def _look(name: str, path: Path, *, is_file: bool) -> Source:
         with path.open("rb") as handle:
             compression = detect(handle.read(MAGIC_BYTES))
         with open_file(path, compression) as stream:
-            sample, damage = take(stream, SAMPLE_BYTES)
+            sample, damage = read_up_to(stream, SAMPLE_BYTES)
     except OSError as error:
         raise _unreadable(name, error) from None
     if damage is not None and not sample:
@@ -149,17 +149,17 @@ def _spool(name: str) -> Path:
 
 
 def _copied(stream: BinaryIO) -> Path:
-    """A stream as a temporary file: its identity is known only at its end."""
+    """A stream as a temporary file, since its digest is known only at its end."""
     with tempfile.NamedTemporaryFile(prefix="erranalytics-input-", delete=False) as spool:
         shutil.copyfileobj(stream, spool, 1 << 20)
     return Path(spool.name)
 
 
 def open_spooled(stream: BinaryIO, *, uri: str) -> Source:
-    """A source of what a program writes, under a name of its own.
+    """A source of the output of a program, under the given name.
 
     Raises:
-        InputError: it is damaged or no text.
+        InputError: it is damaged or not text.
     """
     path = _copied(stream)
     try:
@@ -170,7 +170,7 @@ def open_spooled(stream: BinaryIO, *, uri: str) -> Source:
 
 
 def from_bytes(data: bytes, *, uri: str = "-") -> Source:
-    """A source of bytes at hand, for text that was pasted or made by the program itself."""
+    """A source of bytes in memory, for text that was pasted or made by erranalytics itself."""
     with tempfile.NamedTemporaryFile(prefix="erranalytics-text-", delete=False) as spool:
         spool.write(data)
     encoding = detect_encoding(data[:SAMPLE_BYTES])
@@ -184,7 +184,7 @@ def discard(source: Source) -> None:
 
 
 def detect_encoding(sample: bytes) -> str:
-    """The text encoding, from a byte-order mark or from where the NUL bytes stand."""
+    """The text encoding, by a byte-order mark or by the positions of NUL bytes."""
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -193,7 +193,7 @@ def detect_encoding(sample: bytes) -> str:
         if sample.startswith(mark):
             return name
     head = sample[:2000]
-    # Text in UTF-16 has a NUL in nearly every second byte; a truncated log has one long run of them.
+    # In UTF-16 nearly every second byte of a log is NUL; a truncated file has one long run of them instead.
     if len(head) >= 4 and head[1::2].count(0) > 0.7 * len(head[1::2]) and head[0::2].count(0) < 0.1 * len(head):
         return "utf-16-le"
     if len(head) >= 4 and head[0::2].count(0) > 0.7 * len(head[0::2]) and head[1::2].count(0) < 0.1 * len(head):
@@ -218,14 +218,14 @@ def head_digest(sample: bytes) -> str:
 
 
 def prefix_digests(source: Source, sizes: Sequence[int]) -> dict[int, Digest]:
-    """Digests of the first ``n`` bytes for each ``n``, ready to go on; sizes beyond the end are left out."""
+    """Digests of the first ``n`` bytes for each ``n``, ready for more bytes; sizes beyond the end are left out."""
     if source.compression == NONE:
         return of_file(source.path, list(sizes))
     return dict(_streamed(source, sizes, Digest()))
 
 
 def flat_digests(source: Source, sizes: Sequence[int]) -> dict[int, hashlib._Hash]:
-    """The same as plain SHA-256 of all bytes, as stores of schema 2 have them."""
+    """The same as plain SHA-256 over all bytes, which stores of schema 2 hold."""
     return dict(_streamed(source, sizes, hashlib.sha256()))
 
 
@@ -234,7 +234,7 @@ def _streamed(source: Source, sizes: Sequence[int], digest: AnyDigest) -> Iterat
     with source.open() as stream:
         for size in sorted(set(sizes)):
             while position < size:
-                chunk, _ = take(stream, min(size - position, 1 << 20))
+                chunk, _ = read_up_to(stream, min(size - position, 1 << 20))
                 if not chunk:
                     return
                 digest.update(chunk)

@@ -1,8 +1,8 @@
-"""The journal of systemd by way of journalctl: what came since the last time, and what was gone before it was read.
+"""The journal of systemd, read through journalctl: the entries since the last time, and a gap if some were lost.
 
-A piece begins a little before the last entry of the piece before it, so the two overlap: what is known is dropped when
-it is loaded, and a piece without an overlap tells that the journal was vacuumed in between. Cursors are not used: one
-that is gone leads silently to another entry (sd_journal_get_cursor(3), systemd 252).
+Each reading begins a little before the last entry of the one before, so the two overlap. Entries that are known are
+dropped when they are loaded; a reading without overlap means that the journal was vacuumed in between. Cursors are not
+used: one that no longer exists silently leads to another entry (sd_journal_get_cursor(3), systemd 252).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from erranalytics.sources.lines import read_blocks, to_lines
 PROGRAM = "journalctl"
 OVERLAP_S = 5
 TAIL_BYTES = 4 << 20
-# Lower case: journalctl then takes capitals and small letters for the same.
+# All in lower case: journalctl then ignores case.
 KERNEL = (
     "out of memory|oom-kill|oom_reaper|nvrm: (xid|gpu|rm)|nvidia.*(error|fail|fallen)"
     "|(amdgpu|radeon|i915|xe ).*(error|fail|hang|reset|timeout|fault)"
@@ -64,8 +64,8 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Entries as a source; the stamps of the first and the last, in microseconds; what went wrong."""
+class JournalEntries:
+    """Entries as a source; the stamps of the first and the last, in microseconds; a note on what went wrong."""
 
     source: Source
     first_us: int | None
@@ -73,8 +73,8 @@ class Piece:
     note: str | None = None
 
 
-class Counted:
-    """A stream that tells how much was read of it."""
+class CountingStream:
+    """A stream that reports how many bytes were read from it."""
 
     def __init__(self, stream: IO[bytes], on_bytes: Callable[[int], None]) -> None:
         self._stream, self._on_bytes = stream, on_bytes
@@ -86,36 +86,38 @@ class Counted:
         return data
 
 
-def read(journal: Journal, *, since_us: int | None, on_bytes: Callable[[int], None] = lambda count: None) -> Piece:
+def read(
+    journal: Journal, *, since_us: int | None, on_bytes: Callable[[int], None] = lambda count: None
+) -> JournalEntries:
     """The entries of a unit, from a little before ``since_us`` on.
 
     Raises:
-        InputError: there is no journalctl, it may not read the journal, or nothing was ever logged by the unit.
+        InputError: there is no journalctl, it may not read the journal, or the unit never logged anything.
     """
-    # Whole seconds: the overlap is there to be generous.
+    # Whole seconds are exact enough for an overlap.
     since = [] if since_us is None else [f"--since=@{since_us // 1_000_000 - OVERLAP_S}"]
-    source, said, code = _spooled(journal, ["-a", "-o", "json", "-u", journal.unit, *since], on_bytes)
+    source, messages, code = _spooled(journal, ["-a", "-o", "json", "-u", journal.unit, *since], on_bytes)
     first, last = _stamps(source)
     if last is None:
         discard(source)
-        if said and (code or _UNREADABLE.search(said)):
-            raise _refused(journal, said)
+        if messages and (code or _UNREADABLE.search(messages)):
+            raise _refused(journal, messages)
         if since_us is None:
             raise _nothing(journal)
-    note = f"journalctl ended with an error, what came before it was read: {_last_line(said)}" if code else None
+    note = f"journalctl ended with an error, what came before it was read: {_last_line(messages)}" if code else None
     if first is not None:
         source = _with_kernel(source, _kernel_lines(journal, first))
-    return Piece(source, first, last, note)
+    return JournalEntries(source, first, last, note)
 
 
 def _kernel_lines(journal: Journal, first_us: int) -> bytes:
-    """What the kernel says of killed processes and graphics cards; nothing where journalctl cannot search."""
+    """Lines of the kernel about killed processes and graphics cards; none where journalctl cannot search."""
     since = f"--since=@{first_us // 1_000_000}"
-    return _asked(journal.command("-a", "-o", "json", "_TRANSPORT=kernel", f"--grep={KERNEL}", since)).stdout
+    return _run(journal.command("-a", "-o", "json", "_TRANSPORT=kernel", f"--grep={KERNEL}", since)).stdout
 
 
 def _with_kernel(source: Source, data: bytes) -> Source:
-    """The entries of a unit with the few of the kernel among them, by their stamps."""
+    """Merge the few entries of the kernel into those of a unit, by their stamps."""
     is_kernel = pl.col("raw").str.contains(r'"_TRANSPORT" ?: ?"kernel"')
     kernel = _keyed(to_lines(data)).filter(is_kernel).with_columns(is_kernel=pl.lit(value=True))
     if kernel.is_empty():
@@ -124,7 +126,7 @@ def _with_kernel(source: Source, data: bytes) -> Source:
         for block in read_blocks(source):
             lines = block.lines if block.tail is None else pl.concat([block.lines, block.tail])
             entries = _keyed(lines).with_columns(is_kernel=pl.lit(value=False))
-            # A clock that was set back does not change the order of the entries.
+            # The entries keep their order even where the clock was set back.
             entries = entries.with_columns(pl.col("us").forward_fill().cum_max())
             is_due = pl.col("us") <= (entries["us"].max() or 0) if block.digest is None else pl.lit(value=True)
             due, kernel = kernel.filter(is_due), kernel.filter(~is_due)
@@ -141,27 +143,27 @@ def _keyed(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _spooled(journal: Journal, arguments: list[str], on_bytes: Callable[[int], None]) -> tuple[Source, str, int]:
-    """What journalctl prints as a source, what it said on standard error, and how it ended."""
-    with tempfile.TemporaryFile() as said:
-        child = _started(journal, arguments, said)
+    """The output of journalctl as a source, its messages on standard error, and its exit code."""
+    with tempfile.TemporaryFile() as messages:
+        child = _started(journal, arguments, messages)
         try:
             with closing(cast(IO[bytes], child.stdout)) as stream:
-                source = open_spooled(cast(BinaryIO, Counted(stream, on_bytes)), uri=journal.uri)
+                source = open_spooled(cast(BinaryIO, CountingStream(stream, on_bytes)), uri=journal.uri)
             code = child.wait()
         finally:
             child.kill()
             child.wait()
-        said.seek(0)
-        return source, said.read().decode("utf-8", "replace").strip(), code
+        messages.seek(0)
+        return source, messages.read().decode("utf-8", "replace").strip(), code
 
 
-def _started(journal: Journal, arguments: list[str], said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(journal: Journal, arguments: list[str], messages: IO[bytes]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             journal.command(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=messages,
             env=_environment(),
         )
     except OSError as error:
@@ -179,14 +181,14 @@ def _stamps(source: Source) -> tuple[int | None, int | None]:
     return int(first[1]) if first else None, int(last[-1]) if last else None
 
 
-def _last_line(said: str) -> str:
-    return said.splitlines()[-1] if said else "no reason given"
+def _last_line(messages: str) -> str:
+    return messages.splitlines()[-1] if messages else "no reason given"
 
 
-def _refused(journal: Journal, said: str) -> InputError:
-    if _UNREADABLE.search(said):
+def _refused(journal: Journal, messages: str) -> InputError:
+    if _UNREADABLE.search(messages):
         return InputError("you may not read the journal", location=journal.uri, hint=NOT_ALLOWED)
-    return InputError(f"journalctl cannot read the journal: {_last_line(said)}", location=journal.uri)
+    return InputError(f"journalctl cannot read the journal: {_last_line(messages)}", location=journal.uri)
 
 
 def _nothing(journal: Journal) -> InputError:
@@ -196,24 +198,24 @@ def _nothing(journal: Journal) -> InputError:
 
 
 def units_like(journal: Journal) -> list[str]:
-    """Units in the journal whose name holds that of the unit, or ollama."""
+    """Units in the journal whose name contains that of the unit, or ``ollama``."""
     words = {journal.unit.removesuffix(".service").lower(), "ollama"}
-    units = _asked(journal.command("-F", "_SYSTEMD_UNIT")).stdout.decode("utf-8", "replace").split()
+    units = _run(journal.command("-F", "_SYSTEMD_UNIT")).stdout.decode("utf-8", "replace").split()
     return sorted(unit for unit in units if any(word in unit.lower() for word in words))
 
 
 def peek(journal: Journal) -> str:
-    """What the journal of this machine has of a unit: ``entries``, ``nothing``, or ``nothing you may read``."""
+    """What the journal of this machine holds for a unit: ``entries``, ``nothing``, or ``nothing you may read``."""
     if shutil.which(PROGRAM) is None:
         return "nothing"
-    done = _asked(journal.command("-n", "1", "-o", "json", "-u", journal.unit))
+    done = _run(journal.command("-n", "1", "-o", "json", "-u", journal.unit))
     if done.stdout.strip():
         return "entries"
     return "nothing you may read" if _UNREADABLE.search(done.stderr.decode("utf-8", "replace")) else "nothing"
 
 
-def _asked(command: list[str]) -> subprocess.CompletedProcess[bytes]:
-    """A call with a short answer; none when it cannot be made."""
+def _run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with a short answer; an empty answer when it cannot be run."""
     try:
         return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=_environment())
     except OSError:
@@ -221,5 +223,5 @@ def _asked(command: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """journalctl is to say in English what is wrong."""
+    """The environment in which journalctl reports errors in English."""
     return {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"}

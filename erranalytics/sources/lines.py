@@ -1,4 +1,4 @@
-"""A source as blocks of LINES: memory stays flat however large the input, and no line is cut by a block."""
+"""A source as blocks of LINES: memory stays flat however large the input is, and no block ends inside a line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import hashlib
 
 BLOCK_BYTES = 12 << 20
-# Longer lines are cut with a mark: no line of Ollama is, but a file may hold one line of any size.
+# Longer lines are cut and marked: no line of Ollama is that long, but a file may hold a line of any size.
 LINE_BYTES = 1 << 20
 CUT_MARK = " […cut]"
 
@@ -29,11 +29,11 @@ _LINE_ENDS = {"utf-16-le": b"\n\0", "utf-16-be": b"\0\n"}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines of a source and where they end.
+    """Whole lines of a source, and where they end.
 
-    ``end`` counts decompressed bytes from the start of the source, ``data`` are the bytes of the lines. The last block
-    also has ``tail``, a line that has no end yet, ``digest``, the one of all ``size`` bytes, and ``note``, what was
-    wrong with an input that could not be read to its end.
+    ``end`` counts decompressed bytes from the start of the source; ``data`` holds the bytes of the lines. The last
+    block also has ``tail``, a line that has no end yet, ``digest``, the digest of all ``size`` bytes, and ``note``,
+    the reason why an input could not be read to its end.
     """
 
     lines: pl.DataFrame
@@ -48,21 +48,21 @@ class Block:
 
     @property
     def line_count(self) -> int:
-        """Lines of the block, the unfinished one too."""
+        """The number of lines in the block, with the unfinished one."""
         if self.line_total is not None:
             return self.line_total
         return self.lines.height + (0 if self.tail is None else self.tail.height)
 
     def without_lines(self) -> Block:
-        """What is still of use when the lines are unwrapped; not for the last block, which has a tail."""
+        """The block without lines, once they are unwrapped; not for the last block, which has a tail."""
         return replace(self, lines=self.lines.clear(), line_total=self.line_count)
 
     def stripped(self) -> Block:
-        """What is still of use when the lines are parsed: numbers, no text."""
+        """The block without any text, once its lines are parsed."""
         return replace(self.without_lines(), data=b"")
 
     def offset(self, back: int) -> int | None:
-        """Where the line begins that has ``back - 1`` whole lines behind it; None when it is before this block."""
+        """The offset of the line that is followed by ``back - 1`` whole lines; None if it begins before this block."""
         if back > (self.lines.height if self.line_total is None else self.line_total):
             return None
         place = len(self.data)
@@ -81,30 +81,31 @@ def read_blocks(
 ) -> Iterator[Block]:
     """LINES of a source from byte ``start`` (a line start) in blocks of about ``block_bytes``.
 
-    The digest covers the bytes from 0; ``seen`` is one of the first bytes, so that they are not read again where the
-    source can be entered in its middle. A damaged archive ends the input with a note.
+    The digest covers the bytes from 0. ``seen`` is the digest of the first bytes and their number, so that they need
+    not be read again if the source can be read from its middle. A damaged archive ends the input with a note.
     """
     line_end = _LINE_ENDS.get(source.encoding, b"\n")
     carry, line_no, bytes_read = b"", first_line, _Bytes(source, start, seen)
     for data, damage, at_end in bytes_read.chunks(block_bytes):
         text = carry + data if carry else data
         cut = _last_end(text, line_end)
-        whole, carry = text[:cut], text[cut:]
+        complete, carry = text[:cut], text[cut:]
         end = bytes_read.place - len(carry)
         if len(carry) > LINE_BYTES and not at_end:
             carry = _shortened(carry, source.encoding)
-        lines = to_lines(_decoded(whole, source.encoding), first_line=line_no)
+        lines = to_lines(_decoded(complete, source.encoding), first_line=line_no)
         line_no += lines.height
         if at_end:
             tail = to_lines(_decoded(carry, source.encoding), first_line=line_no) if carry else None
             note = f"the input ends early: {damage}" if damage else None
-            yield Block(lines, end, whole, line_end, tail, size=bytes_read.place, digest=bytes_read.digest(), note=note)
+            digest = bytes_read.digest()
+            yield Block(lines, end, complete, line_end, tail, size=bytes_read.place, digest=digest, note=note)
         elif lines.height:
-            yield Block(lines, end, whole, line_end)
+            yield Block(lines, end, complete, line_end)
 
 
 class _Bytes:
-    """The bytes of a source from ``start`` on, while the digest of all of them grows."""
+    """The bytes of a source from ``start`` on, and the digest of all bytes up to ``place``."""
 
     def __init__(self, source: Source, start: int, seen: tuple[int, Digest | hashlib._Hash] | None) -> None:
         self._source, self._start = source, start
@@ -113,11 +114,11 @@ class _Bytes:
         self.place = start if can_seek else 0
 
     def digest(self) -> str:
-        """The digest of what was read."""
+        """The digest of the bytes read so far."""
         return self._digest.hexdigest()
 
     def chunks(self, size: int) -> Iterator[tuple[bytes, Exception | None, bool]]:
-        """Data, damage, and whether that was all."""
+        """Data, the damage that ended it, and whether this was the last of it."""
         with self._source.open() as stream:
             if self.place:
                 stream.seek(self.place)
@@ -132,7 +133,7 @@ class _Bytes:
                     return
 
     def _take(self, stream: BinaryIO, size: int) -> tuple[bytes, Exception | None]:
-        data, damage = compression.take(stream, size)
+        data, damage = compression.read_up_to(stream, size)
         known = max(self._hashed - self.place, 0)
         self._digest.update(data[known:] if known else data)
         self.place += len(data)
@@ -141,7 +142,7 @@ class _Bytes:
 
 
 def _last_end(data: bytes, line_end: bytes, stop: int | None = None) -> int:
-    """The place behind the last line end before ``stop``; 0 when there is none."""
+    """The place after the last line end before ``stop``; 0 when there is none."""
     place = data.rfind(line_end, 0, stop)
     while place >= 0 and place % len(line_end):
         place = data.rfind(line_end, 0, place + len(line_end) - 1)
@@ -153,13 +154,17 @@ def _decoded(data: bytes, encoding: str) -> bytes:
 
 
 def _shortened(carry: bytes, encoding: str) -> bytes:
-    """What is kept of a line without end: more than a line may have, so that it is cut with a mark."""
+    """The part of an endless line that is kept: longer than a line may be, so that ``to_lines`` marks it as cut."""
     text = carry if encoding in _LINE_ENDS else carry.replace(b"\0", b"")
     return text[: 2 * LINE_BYTES]
 
 
 def to_lines(data: bytes, *, first_line: int = 1) -> pl.DataFrame:
-    """Bytes of whole lines as LINES: UTF-8 with replacement, without NUL, ANSI and carriage return."""
+    r"""Bytes of whole lines as LINES: UTF-8 with replacement, without NUL, ANSI colours and carriage return.
+
+    >>> to_lines(b"\x1b[31mError:\x1b[0m no space\r\nnext\n", first_line=7).rows()
+    [(7, 'Error: no space'), (8, 'next')]
+    """
     if not data:
         return schema.empty(schema.LINES)
     if b"\0" in data:

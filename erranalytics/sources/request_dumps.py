@@ -1,8 +1,8 @@
-"""The folder of OLLAMA_DEBUG_LOG_REQUESTS: a line per dumped request, sizes and options and never a word of a prompt.
+"""The folder of OLLAMA_DEBUG_LOG_REQUESTS: one line per dumped request, with sizes and options but no text of prompts.
 
-Ollama writes every inference request into a file ``20260301T110405.416409123Z-000001_api_chat_body.json`` and beside it
-a script ``…_request.sh`` that sends it again (server/inference_request_log.go@v0.24.0). The stamp is the end of the
-request, and its arrival once ollama#17437 is done. What is taken out stands on lists here; all else stays in the file.
+Ollama writes every inference request into a file ``20260301T110405.416409123Z-000001_api_chat_body.json``, together
+with a script ``…_request.sh`` that sends it again (server/inference_request_log.go@v0.24.0). The stamp is the end of
+the request, and its arrival once ollama#17437 is merged. Only the fields listed here are read.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ frequency_penalty mirostat mirostat_tau mirostat_eta penalize_newline numa num_c
 f16_kv logits_all vocab_only use_mmap use_mlock num_thread max_tokens max_completion_tokens max_output_tokens n
 """
 OPTIONS = frozenset(_OPTION_NAMES.split())
-# A request has none of the first, the records of applications have; and one of the second.
+# Keys that records of applications have and requests do not; keys of which a request has at least one.
 _TIMES = frozenset(("ts", "time", "timestamp", "asctime", "created_at", "created", "done", "error", "status_code"))
-_TOLD = frozenset(("messages", "prompt", "input"))
+_QUESTIONS = frozenset(("messages", "prompt", "input"))
 _HEAD_BYTES = 64
 _LARGEST = 64 << 20
 _TEXTS = ("prompt", "system", "suffix", "template", "input", "instructions")
@@ -38,22 +38,22 @@ _TEXTS = ("prompt", "system", "suffix", "template", "input", "instructions")
 
 @dataclass(frozen=True, slots=True)
 class DumpFolder:
-    """The dumps of one folder, which are one source; ``uri`` is the folder, or the file when one was named alone."""
+    """The dumps of one folder, read as one source; ``uri`` is the folder, or the file if only one was named."""
 
     uri: str
     paths: tuple[str, ...]
 
-    def told(self) -> str:
-        """What is read and what is not.
+    def summary(self) -> str:
+        """One line: what is read and what is not.
 
-        >>> DumpFolder("x", ("x/a_body.json", "x/b_body.json")).told()
+        >>> DumpFolder("x", ("x/a_body.json", "x/b_body.json")).summary()
         '2 dumped requests, without their text'
         """
         return f"{len(self.paths)} dumped request{'s' if len(self.paths) != 1 else ''}, without their text"
 
 
 def is_dump(path: str) -> bool:
-    """Whether a file is the body of a dumped request: its name says so, or all of it is one request to Ollama.
+    """Whether a file is the body of a dumped request: by its name, or because it holds one request to Ollama.
 
     >>> is_dump("/tmp/x/20260301T110405.416409123Z-000001_api_chat_body.json"), is_dump("/tmp/x/server.log")
     (True, False)
@@ -71,12 +71,12 @@ def is_named(path: str) -> bool:
 
 
 def is_companion(path: str) -> bool:
-    """Whether a file is the script beside a dump that sends it again: it tells nothing more."""
+    """Whether a file is the script that sends a dump again; it adds nothing to the dump."""
     return path.endswith("_request.sh") and _NAME.search(path) is not None
 
 
 def _is_request(path: Path) -> bool:
-    """A dump under another name: it would show its prompt as a line of a log."""
+    """Whether a file is a dump under another name: read as a log, it would show its prompt."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:
             return False
@@ -87,11 +87,13 @@ def _is_request(path: Path) -> bool:
         request = _decoded(path.read_bytes())
     except OSError:
         return False
-    return request is not None and not _TIMES & request.keys() and "model" in request and bool(_TOLD & request.keys())
+    return (
+        request is not None and not _TIMES & request.keys() and "model" in request and bool(_QUESTIONS & request.keys())
+    )
 
 
 def grouped(names: Iterable[str | InputError]) -> Iterator[str | InputError | DumpFolder]:
-    """The names of files, those of dumps as one ``DumpFolder`` where the first of them stood; scripts left out."""
+    """The names without scripts, and with the dumps of a folder as one ``DumpFolder`` in place of the first."""
     listed = list(names)
     folders: dict[Path, list[str]] = {}
     for name in listed:
@@ -134,7 +136,7 @@ def _facts(path: str) -> dict[str, Any]:
 
 
 def _name_facts(path: str) -> dict[str, Any]:
-    """What the name of a dump tells; of a renamed one only the name, without the time."""
+    """The facts in the name of a dump; a renamed dump has only its name, no time."""
     found = _NAME.search(path)
     if found is None:
         return {"request_dump": Path(path).name.replace('"', "'"), "ts": None, "seq": None, "endpoint": None}
@@ -144,7 +146,7 @@ def _name_facts(path: str) -> dict[str, Any]:
         "request_dump": found[0].removesuffix("_body.json"),
         "ts": f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:13]}Z",
         "seq": int(number),
-        # sanitizeRouteForFilename turns all but letters and digits into underscores; no route has one of its own.
+        # sanitizeRouteForFilename replaces all but letters and digits by underscores; no route contains an underscore.
         "endpoint": "/" + route.replace("_", "/"),
     }
 
@@ -158,9 +160,9 @@ def _decoded(body: bytes) -> dict[str, Any] | None:
 
 
 def _measures(request: dict[str, Any]) -> dict[str, Any]:
-    """What may be told of a request: numbers, switches and short words of a known set."""
+    """The parts of a request that may be shown: numbers, switches and words of a known set."""
     messages = request.get("messages", request.get("input"))
-    messages = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    messages = _dicts(messages)
     wanted = request.get("format") or request.get("response_format")
     options = request.get("options")
     numbers = {**request, **(options if isinstance(options, dict) else {})}
@@ -176,12 +178,12 @@ def _measures(request: dict[str, Any]) -> dict[str, Any]:
         "image_count": _image_count(request) + sum(map(_image_count, messages)),
         "tool_count": len(request["tools"]) if isinstance(request.get("tools"), list) else 0,
         "prompt_chars": sum(_chars(request.get(name)) for name in _TEXTS)
-        + sum(_chars(one.get("content")) for one in _dicts(request.get("messages"))),
+        + sum(_chars(message.get("content")) for message in _dicts(request.get("messages"))),
     }
 
 
 def _is_number(value: Any) -> bool:
-    # DuckDB reads integers of up to 64 bits; NaN and infinity are no JSON.
+    # DuckDB reads integers of up to 64 bits; NaN and infinity are not JSON.
     return isinstance(value, bool | int | float) and abs(value) < 2**63
 
 
@@ -200,11 +202,11 @@ def _format(wanted: Any) -> str | None:
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _image_count(holder: dict[str, Any]) -> int:
-    """Images of a request or message: a list of its own (Ollama), or parts of the content (OpenAI, Anthropic)."""
+    """The number of images in a request or message: a list (Ollama), or parts of its content (OpenAI, Anthropic)."""
     own = holder.get("images")
     parts = [part for part in _dicts(holder.get("content")) if "image" in str(part.get("type"))]
     return (len(own) if isinstance(own, list) else 0) + len(parts)

@@ -1,1 +1,1 @@
-"""Short helpers for text: look for words and patterns, and show values to people."""
+"""Helpers for text: search for words and patterns, and show values to people."""

@@ -1,7 +1,7 @@
-"""Single values as text a person can read, and text that is safe to show.
+"""Single values as text for people, and text that is safe to show.
 
-Text that came from a log is never trusted: control characters, escape sequences and direction marks are shown
-as ``\\x1b``. rich, which knows how wide a character is, is imported only where text is laid out.
+Text from a log is never trusted: control characters, escape sequences and direction marks are shown as ``\\x1b``. rich,
+which knows how wide a character is, is imported only where text is laid out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NULL = "–"
 
-# Everything that moves the cursor, changes colours or reorders text: C0, DEL, C1, line and direction marks, surrogates.
+# Characters that move the cursor, change colours or reorder text: C0, DEL, C1, line and direction marks, surrogates.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLURALS = {"incident", "code", "error", "request", "stream", "line", "event", "source", "duplicate", "reject"}
@@ -30,13 +30,13 @@ def printable(text: str) -> str:
     return UNSAFE.sub(_escape, text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return _NAMED.get(found[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return _NAMED.get(match[0]) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
 def plain(value: object, *, tz: str = "UTC") -> Any:
-    """A value as JSON has it: times as ISO 8601 text in ``tz``, bytes as hex text, NaN and infinities as null."""
+    """A value for JSON: times as ISO 8601 text in ``tz``, bytes as hex text, NaN and infinities as null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item, tz=tz) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -56,7 +56,7 @@ def plain(value: object, *, tz: str = "UTC") -> Any:
 
 
 def _in_zone(value: datetime, tz: str) -> datetime:
-    """A moment by the clock of a zone; one that names no zone as it is."""
+    """A moment in a zone; a time without a zone stays as it is."""
     from zoneinfo import ZoneInfo
 
     return value.astimezone(ZoneInfo(tz)) if value.tzinfo else value
@@ -75,7 +75,7 @@ def cell(value: object, *, tz: str = "UTC") -> str:
 
 
 def shown(value: object, column: Column, *, tz: str = "UTC", short: bool = False) -> str:
-    """A value as a person reads it: ``23.0 GiB``, ``1.40 %``, ``3m 05s``; ``short`` times lose their seconds."""
+    """A value for people: ``23.0 GiB``, ``1.40 %``, ``3m 05s``; ``short`` times have no seconds."""
     if value is None:
         return NULL
     if column.unit and isinstance(value, int | float | Decimal):
@@ -111,24 +111,24 @@ def duration(us: float) -> str:
 
 
 def label(name: str) -> str:
-    """Head of a column for people: ``incident_count`` → ``incidents``, ``first_ts`` → ``first``."""
+    """The heading of a column: ``incident_count`` → ``incidents``, ``first_ts`` → ``first``."""
     short = re.sub(r"_(count|bytes|us|ts)$", "", name)
     last = short.rsplit("_", 1)[-1]
     return (short + "s" if name.endswith("_count") and last in _PLURALS else short).replace("_", " ")
 
 
 def is_number(column: Column) -> bool:
-    """Whether the values of a column stand at the right: whole and broken numbers, with or without a unit."""
+    """Whether the values of a column are aligned to the right: numbers, with or without a unit."""
     return bool(re.match(r"u?(tiny|small|big|huge)?int|integer|double|float|decimal", column.type or ""))
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:
-    """The word for a count."""
+    """The singular or plural of a word for a count."""
     return word if count == 1 else words or word + "s"
 
 
 def pad(text: str, cells: int, right: bool = False) -> str:  # noqa: FBT001, FBT002 - mapped over a row
-    """Text filled with blanks to a width in terminal cells."""
+    """Text padded with blanks to a width in terminal cells."""
     from rich.cells import cell_len
 
     blank = " " * max(0, cells - cell_len(text))
@@ -136,12 +136,12 @@ def pad(text: str, cells: int, right: bool = False) -> str:  # noqa: FBT001, FBT
 
 
 def wrap(text: str, width: int, *, first: str = "", later: str = "") -> list[str]:
-    """Lines of at most ``width`` cells; words stay whole where they fit."""
+    """Lines of at most ``width`` cells; a word is broken only if it is wider than that."""
     from rich.cells import cell_len, chop_cells
 
     room = width * len(text) // max(cell_len(text), 1) if cell_len(text) > width else width
     lines = textwrap.wrap(text, max(room, len(later) + 8), initial_indent=first, subsequent_indent=later)
-    # textwrap counts characters: wide ones get fewer to a line, and what still is too wide is cut once more.
+    # textwrap counts characters, so wide ones get fewer per line, and a line that is still too wide is cut again.
     return [
         piece.rstrip() for line in lines for piece in ([line] if cell_len(line) <= width else chop_cells(line, width))
     ] or [first.rstrip()]

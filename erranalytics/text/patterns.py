@@ -1,8 +1,8 @@
-"""Patterns of the Rust engine as patterns of Python: made once, where polars makes them anew for each frame.
+"""Patterns of the Rust engine as patterns of Python, which are compiled once, while polars compiles per frame.
 
-A pattern with many words takes the Rust engine a millisecond to make, and polars keeps few of them. On lines of
-printable ASCII Python's engine says the same (``tests/text/test_patterns.py``), and keeps what it made: for a few lines
-that counts.
+A pattern with many words takes the Rust engine a millisecond to compile, and polars keeps few of them. On lines of
+printable ASCII Python's engine gives the same result (``tests/text/test_patterns.py``) and keeps its compiled
+patterns, which is faster for a few lines.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from functools import cache
 
 import polars as pl
 
-# Up to so many lines are looked at one by one.
+# Up to this many lines are matched one by one.
 FEW = 200
 
-# What the Rust engine writes otherwise, and what it is worth where all text is printable ASCII.
+# Syntax that only the Rust engine has, with its equivalent for printable ASCII.
 _SAME = {r"(?-u:\b)": r"\b", r"\p{L}": "[A-Za-z]", r"\p{Extended_Pictographic}": "\U0001f600"}
-# Classes inside of classes, and what is taken from them, which Python reads otherwise.
+# Nested classes and differences of classes, which Python reads in another way.
 _ESCAPED = re.compile(r"\\.")
 _NESTED = re.compile(r"\[[^\]]*(?:\[|&&|--|~~)")
 
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str] | None:
-    r"""The pattern for Python, which fits the same lines of printable ASCII; None where there is none.
+    r"""The pattern for Python, which matches the same lines of printable ASCII; None if there is no equivalent.
 
     >>> compiled(r"^\p{L}+(?-u:\b)").pattern
     '^[A-Za-z]+\\b'
     """
     if _NESTED.search(_ESCAPED.sub("_", pattern)):
         return None
-    for one, other in _SAME.items():
-        pattern = pattern.replace(one, other)
-    # Python wants all flags in one place.
+    for rust, python in _SAME.items():
+        pattern = pattern.replace(rust, python)
+    # Python requires all flags in one group.
     pattern = re.sub(r"^\(\?m\)\(\?([isx]+)\)", r"(?m\1)", pattern)
-    pattern = re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda found: f"\\U{int(found[1], 16):08x}", pattern)
+    pattern = re.sub(r"\\x\{([0-9A-Fa-f]+)\}", lambda match: f"\\U{int(match[1], 16):08x}", pattern)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -52,14 +52,15 @@ def is_plain(text: str) -> bool:
 
 
 def may_fit(pattern: str, texts: Sequence[str | None] | pl.Series) -> bool:
-    """Whether a pattern may fit one of some texts: a cheap look, which many texts or others than plain ones pass.
+    """Whether a pattern may match one of the texts; True without a check for many texts and for texts beyond ASCII.
 
-    Of a pattern whose ``^`` and ``$`` stand at the borders of lines a text may have several.
+    A text may have several lines if ``^`` and ``$`` match at the borders of lines (``(?m)``).
     """
-    kept = compiled(pattern) if len(texts) <= FEW else None
-    if kept is None:
+    python = compiled(pattern) if len(texts) <= FEW else None
+    if python is None:
         return True
     lines = pattern.startswith("(?m)")
     return any(
-        text is None or not is_plain(text.replace("\n", " ") if lines else text) or kept.search(text) for text in texts
+        text is None or not is_plain(text.replace("\n", " ") if lines else text) or python.search(text)
+        for text in texts
     )

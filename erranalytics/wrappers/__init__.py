@@ -1,1 +1,1 @@
-"""LINES → BODIES: what stands around a line (journald, docker, a stamp) is taken off."""
+"""LINES → BODIES: take off what other programs put around a line (journald, docker, a stamp)."""

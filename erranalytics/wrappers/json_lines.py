@@ -1,8 +1,8 @@
-"""Wrappers that are JSON objects, one a line: entries of the journal, and the file of docker's json-file driver.
+"""Wrappers that are JSON objects, one per line: journal entries, and the file of docker's json-file driver.
 
-Rules of the journal: docs/JOURNAL_EXPORT_FORMATS.md@systemd-v252. A field longer than 4096 bytes is null without
-``--all``, one that is not printable UTF-8 an array of bytes, one that stands more than once an array; the order of keys
-is random.
+Rules of the journal: docs/JOURNAL_EXPORT_FORMATS.md@systemd-v252. Without ``--all`` a field longer than 4096 bytes is
+null. A field that is not printable UTF-8 is an array of bytes, and a repeated field is an array of its values. The
+order of keys is random.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from erranalytics.wrappers.forms import Layer
-from erranalytics.wrappers.rows import join_pieces, overlay, split_lines
+from erranalytics.wrappers.forms import Wrapper
+from erranalytics.wrappers.rows import join_pieces, merge_fields, split_lines
 
 LOST_MESSAGE = "[message lost: longer than journalctl prints without --all]"
 
@@ -23,10 +23,13 @@ _BYTES_AS_HEX = pl.DataFrame(
 )
 
 
-def read_journal(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
-    """Entries of ``journalctl -o json``: one row per line of MESSAGE, lines that were split are whole again."""
+def read_journal(rows: pl.DataFrame, wrapper: Wrapper, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
+    """Read entries of ``journalctl -o json``: one row per line of MESSAGE, with split lines joined."""
+    # > {"__REALTIME_TIMESTAMP":"1772363045416409","_PID":"7","MESSAGE":[72,105,10,116,111]}
+    # > {"__REALTIME_TIMESTAMP":"1772363045416410","_PID":"7","MESSAGE":null}
+    #   gives: line 1 "Hi", line 1 "to", line 2 "[message lost: longer than journalctl prints without --all]"
     raw = rows["body"]
-    if layer.name != "journald-json":
+    if wrapper.name != "journald-json":
         raw = raw.str.replace(r"^(?:data: |\x1e)", "")
     fields = _fields(raw, JOURNAL_FIELDS)
     is_bytes = raw.str.contains(r'"MESSAGE" ?: ?\[[\s\d]')
@@ -34,22 +37,25 @@ def read_journal(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl
         fields = fields.with_columns(
             fields["MESSAGE"].scatter(is_bytes.arg_true(), _decode_bytes(raw.filter(is_bytes)))
         )
-    return from_fields(rows, fields.with_columns(raw=raw), layer, is_last=is_last)
+    return from_fields(rows, fields.with_columns(raw=raw), wrapper, is_last=is_last)
 
 
 def from_fields(
-    rows: pl.DataFrame, fields: pl.DataFrame, layer: Layer, *, is_last: bool
+    rows: pl.DataFrame, fields: pl.DataFrame, wrapper: Wrapper, *, is_last: bool
 ) -> tuple[pl.DataFrame, int | None]:
-    """Rows of the journal from the fields of their entries; ``raw`` is the text of the entry."""
+    """Rows of journal entries from their fields; ``raw`` is the text of the entry."""
     raw, pid = pl.col("raw"), pl.col("_PID").cast(pl.Int32, strict=False)
     unit = pl.coalesce("SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT")
     is_lost = pl.col("MESSAGE").is_null() & raw.str.contains(r'"MESSAGE" ?: ?null')
     # A line longer than LineMax= comes in pieces: LINE_MAX_DEFAULT in src/journal/journald-server.c@systemd-v252.
+    # > {"_STREAM_ID":"ab1","_LINE_BREAK":"line-max","MESSAGE":"llama_model_loader: - kv 0: ", ...}
+    # > {"_STREAM_ID":"ab1","MESSAGE":"str = llama", ...}
+    #   gives one line: llama_model_loader: - kv 0: str = llama
     is_open = raw.str.contains("line-max", literal=True) & raw.str.contains(r'\b_LINE_BREAK(?:" ?: ?"|=)line-max')
     stream = raw.str.extract(r'\b_STREAM_ID(?:" ?: ?"|=)([0-9a-f]+)')
     parts = fields.select(
         stamp="__REALTIME_TIMESTAMP",
-        clock=pl.when(pl.col("__REALTIME_TIMESTAMP").is_not_null()).then(pl.lit(layer.clock)),
+        clock=pl.when(pl.col("__REALTIME_TIMESTAMP").is_not_null()).then(pl.lit(wrapper.clock)),
         host="_HOSTNAME",
         unit=unit,
         pid=pid,
@@ -59,30 +65,33 @@ def from_fields(
     if parts["is_open"].any():
         named = pl.coalesce(stream, pl.concat_str([pid.cast(pl.String), unit], separator=" ", ignore_nulls=True))
         parts = parts.hstack(fields.select(stream=named))
-    taken, waits = join_pieces(overlay(rows, parts, layer), is_last=is_last)
-    return split_lines(taken), waits
+    joined, waits = join_pieces(merge_fields(rows, parts, wrapper), is_last=is_last)
+    return split_lines(joined), waits
 
 
-def read_docker(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
-    """Lines of docker's json-file driver; one over 16 KiB comes in pieces (daemon/logger/copier.go@moby-v24.0.0)."""
+def read_docker(rows: pl.DataFrame, wrapper: Wrapper, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
+    """Read docker's json-file; a line over 16 KiB comes in pieces (daemon/logger/copier.go@moby-v24.0.0)."""
+    # > {"log":"llama_model_loader: - kv 0: ","stream":"stderr","time":"2026-03-01T11:04:05.000000001Z"}
+    # > {"log":"str = llama\n","stream":"stderr","time":"2026-03-01T11:04:05.000000003Z"}
+    #   gives one line, with the first time: llama_model_loader: - kv 0: str = llama
     fields = _fields(rows["body"], _DOCKER_FIELDS)
-    none, log = pl.lit(None, dtype=pl.String), pl.col("log").fill_null("")
+    missing, log = pl.lit(None, dtype=pl.String), pl.col("log").fill_null("")
     parts = fields.select(
         stamp="time",
-        clock=pl.when(pl.col("time").is_not_null()).then(pl.lit(layer.clock)),
-        host=none,
-        unit=none,
+        clock=pl.when(pl.col("time").is_not_null()).then(pl.lit(wrapper.clock)),
+        host=missing,
+        unit=missing,
         pid=pl.lit(None, dtype=pl.Int32),
         body=log,
         is_open=~log.str.ends_with("\n"),
         stream=pl.col("stream").fill_null(""),
     )
-    taken, waits = join_pieces(overlay(rows, parts, layer), is_last=is_last)
-    return split_lines(taken), waits
+    joined, waits = join_pieces(merge_fields(rows, parts, wrapper), is_last=is_last)
+    return split_lines(joined), waits
 
 
 def _fields(raw: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    """The fields of objects as text; of a field that stands more than once the first value."""
+    """The fields of objects as text; a repeated field gives its first value."""
     text, wanted = pl.col("raw"), "|".join(names)
     table = raw.alias("raw").to_frame()
     is_odd = table.select(text.str.contains(rf'"(?:{wanted})" ?: ?[\[{{]') | ~text.str.ends_with("}")).to_series()
@@ -91,7 +100,7 @@ def _fields(raw: pl.Series, names: Sequence[str]) -> pl.DataFrame:
             table.filter(~is_odd).select(text.str.json_decode(pl.Struct(dict.fromkeys(names, pl.String)))).unnest("raw")
         )
     except pl.exceptions.PolarsError:
-        # One damaged object makes the quick decoder refuse them all.
+        # One damaged object makes the fast decoder reject the whole batch.
         return _by_path(table, names)
     if not is_odd.any():
         return simple
@@ -111,12 +120,12 @@ def _by_path(table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def _decode_bytes(raw: pl.Series) -> pl.Series:
-    """``"MESSAGE":[72,105]`` as text, by way of hex digits."""
+    """``"MESSAGE":[72,105]`` as text, through hex digits."""
     numbers = raw.str.extract(r'"MESSAGE" ?: ?\[([\d,\s]*)\]').str.replace_all(r"\s", "").str.split(",")
     table = pl.DataFrame({"row": range(len(raw)), "byte": numbers}).explode("byte")
     table = table.with_columns(pl.col("byte").cast(pl.Int16, strict=False))
     digits = table.join(_BYTES_AS_HEX, on="byte", how="left", maintain_order="left")
     joined = digits.group_by("row", maintain_order=True).agg(pl.col("hex").filter(pl.col("byte") != 0).str.join(""))
-    # All at once: polars refuses bytes that are no UTF-8, Python can replace them.
+    # Python decodes all of them in one call: polars rejects bytes that are not UTF-8, Python can replace them.
     text = bytes.fromhex(joined["hex"].str.join("00").item()).decode(errors="replace")
     return pl.Series(text.split("\0"), dtype=pl.String)

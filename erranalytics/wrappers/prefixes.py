@@ -1,4 +1,4 @@
-"""Take one layer of wrapper off: each row is told by its own shape, the expected layer first."""
+"""Take one wrapper off the front of lines: each row is matched by its own shape, the expected wrapper first."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import polars as pl
 from erranalytics import schema
 from erranalytics.text import patterns
 from erranalytics.wrappers import forms, json_lines
-from erranalytics.wrappers.forms import EVIDENT, FOREIGN_LOGGER, LAYERS, LETTER, Layer
-from erranalytics.wrappers.rows import join_pieces, overlay
+from erranalytics.wrappers.forms import EVIDENT, FOREIGN_LOGGER, LETTER, WRAPPERS, Wrapper
+from erranalytics.wrappers.rows import join_pieces, merge_fields
 
-# Any line that carries a layer begins like this; nearly all lines without one do not.
+# Every line with a wrapper begins like this; nearly all lines without one do not.
 GATE = (
     r"^(?:\{|data: \{|\x1e|\[pod/|\[ *[0-9]|[0-9]{4}[-/][0-9][0-9][-/]|[0-9]{10}\.|[0-9]+\|"
     rf"|\[? ?(?:[0-9]{{1,2}}{LETTER}|{LETTER}{{2,8}})\.? {{1,3}}[0-9]|{LETTER}{{1,9}}\.? [0-9]{{4}}-"
     r"|[0-9A-Za-z_.@-]+ +\|)"
 )
 _BODY = pl.col("body")
+# Most lines begin in one of two ways and have no wrapper. Only the others, the cold lines, are matched with patterns.
 _IS_COLD = ~_BODY.str.starts_with("time=2") & ~_BODY.str.starts_with("[GIN] 2")
-# Whether a layer may stand before some of the ROWS.
+# Whether some of the ROWS may begin with a wrapper.
 MAY_PEEL = pl.when(_IS_COLD).then(_BODY).str.contains(GATE).any().alias("prefix")
 _GROUPS = ("stamp", "zone", "host", "unit", "alone", "of_kernel", "pid", "own_pid", "stream", "tag", "body")
 _PROCESS = r"^(?:(?P<host>[^\s:\[\]=]+) )?(?P<unit>[^\s\[:=]+)\[(?P<pid>\d+)\]$"
 
-# Weak layers that proved themselves, with the name of the container or process, and the first line that did it.
+# Weak wrappers that are proven, with the name of the container or process, and the first line that proves each.
 PROOFS = pl.Schema({"name": pl.String(), "line_no": pl.Int64()})
 
 
 @dataclass(frozen=True, slots=True)
-class Peeled:
-    """ROWS with one layer less; weak layers that proved themselves, each with the line that did; a line that waits."""
+class PeelResult:
+    """ROWS with one wrapper less; the weak wrappers that are proven now (``PROOFS``); the first line that waits."""
 
     frame: pl.DataFrame
     proofs: pl.DataFrame
@@ -42,7 +43,7 @@ class Peeled:
 
 @dataclass(slots=True)
 class _Work:
-    """What is done and what is left while the layers are tried one after the other."""
+    """Rows that are done and rows that are left while the wrappers are tried one after the other."""
 
     left: pl.DataFrame
     is_last: bool
@@ -52,99 +53,112 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Quick:
-    """What was taken off at once, and what is left; both with ``order``, the place among the rows."""
+class FastPeelResult:
+    """Rows without their wrapper, and rows that are left; both with ``order``, the place among all rows."""
 
     done: pl.DataFrame | None
     left: pl.DataFrame
 
 
-def peel_at_once(rows: pl.DataFrame, *, expected: str | None) -> Quick:
-    """Take a text mode of journalctl off the rows that carry it, where that is the expected layer."""
+def peel_fast(rows: pl.DataFrame, *, expected: str | None) -> FastPeelResult:
+    """Take a text mode of journalctl off the rows that carry it, if that is the expected wrapper."""
     rows, first = rows.with_row_index("order"), forms.BY_NAME.get(expected or "")
-    return Quick(*_peel_journal(rows, first)) if first and first.start else Quick(None, rows)
+    return FastPeelResult(*_peel_journal(rows, first)) if first and first.start else FastPeelResult(None, rows)
 
 
 def peel(
-    rows: pl.DataFrame, *, expected: str | None, proven: Sequence[str], is_last: bool, quick: Quick | None = None
-) -> Peeled:
-    """Take the outermost layer off the rows that carry one.
+    rows: pl.DataFrame,
+    *,
+    expected: str | None,
+    proven: Sequence[str],
+    is_last: bool,
+    fast: FastPeelResult | None = None,
+) -> PeelResult:
+    """Take the outermost wrapper off the rows that carry one.
 
     Args:
         rows: ROWS in order.
-        expected: the layer that most rows should carry.
-        proven: weak layers, with the name they carry, that need no further proof.
-        is_last: nothing follows, so pieces of lines do not wait for others.
-        quick: what ``peel_at_once`` made of the same rows, if that was asked before.
+        expected: the wrapper that most rows should carry.
+        proven: weak wrappers, with the name they carry, that need no further proof.
+        is_last: no input follows, so pieces of lines do not wait for others.
+        fast: the result of ``peel_fast`` for the same rows, if there is one.
     """
-    quick = quick or peel_at_once(rows, expected=expected)
-    work = _Work(quick.left, is_last, done=[] if quick.done is None else [quick.done])
+    # > Mar 01 19:04:05 gpu01 docker[812]: ollama-1  | panic: boom
+    #   first call     ollama-1  | panic: boom     with stamp, host, unit and pid of the journal
+    #   second call    panic: boom                 with unit ollama-1
+    #   third call     the same frame: nothing is left to take off
+    fast = fast or peel_fast(rows, expected=expected)
+    work = _Work(fast.left, is_last, done=[] if fast.done is None else [fast.done])
     gate = work.left.select(_IS_COLD).to_series()
-    # The pattern sees only what may fit, which is little on a busy server.
+    # The pattern runs on the cold lines only, which are few on a busy server.
     cold = work.left.lazy().filter(gate).select(_BODY.str.contains(GATE)).collect().to_series()
     gate = gate.scatter(gate.arg_true(), cold) if len(cold) else gate
     if not gate.any() and not work.done:
-        return Peeled(rows, schema.empty(PROOFS))
+        return PeelResult(rows, schema.empty(PROOFS))
     closed = work.left.filter(~gate)
     if gate.any():
         work.left = work.left.filter(gate)
-        for layer in sorted(LAYERS, key=lambda one: one.name != expected):
+        for wrapper in sorted(WRAPPERS, key=lambda item: item.name != expected):
             if work.left.is_empty():
                 break
-            if layer.reader in {"text", "object", "docker"}:
-                _try(layer, work, proven=(*proven, layer.name) if layer.name == expected else proven)
+            if wrapper.reader in {"text", "object", "docker"}:
+                _try(wrapper, work, proven=(*proven, wrapper.name) if wrapper.name == expected else proven)
         work.done.append(work.left)
     parts = [part for part in (*work.done, closed) if not part.is_empty()]
-    whole = parts[0] if len(parts) == 1 else pl.concat(parts or [closed]).sort("order", maintain_order=True)
+    frame = parts[0] if len(parts) == 1 else pl.concat(parts or [closed]).sort("order", maintain_order=True)
     proofs = pl.concat([schema.empty(PROOFS), *work.proofs])
-    return Peeled(whole.drop("order"), proofs, min(work.waits, default=None))
+    return PeelResult(frame.drop("order"), proofs, min(work.waits, default=None))
 
 
-def _try(layer: Layer, work: _Work, *, proven: Sequence[str]) -> None:
-    """Move the rows that carry a layer from what is left to what is done."""
-    if not patterns.may_fit(layer.pattern, work.left["body"]):
+def _try(wrapper: Wrapper, work: _Work, *, proven: Sequence[str]) -> None:
+    """Move the rows that carry a wrapper from ``left`` to ``done``."""
+    if not patterns.may_fit(wrapper.pattern, work.left["body"]):
         return
-    hit = work.left.select(pl.col("body").str.contains(layer.pattern)).to_series()
+    hit = work.left.select(pl.col("body").str.contains(wrapper.pattern)).to_series()
     if not hit.any():
         return
-    found = work.left.filter(hit)
-    if layer.is_weak:
-        keep, proofs = _proven(found, layer, proven)
+    rows = work.left.filter(hit)
+    if wrapper.is_weak:
+        is_proven, proofs = _proven(rows, wrapper, proven)
         work.proofs.append(proofs)
-        found, hit = found.filter(keep), hit.scatter(hit.arg_true(), keep)
-        if found.is_empty():
+        rows, hit = rows.filter(is_proven), hit.scatter(hit.arg_true(), is_proven)
+        if rows.is_empty():
             return
     work.left = work.left.filter(~hit)
     readers = {"text": read_text, "object": json_lines.read_journal, "docker": json_lines.read_docker}
-    taken, waits = readers[layer.reader](found, layer, is_last=work.is_last)
-    work.done.append(taken)
+    peeled, waits = readers[wrapper.reader](rows, wrapper, is_last=work.is_last)
+    work.done.append(peeled)
     work.waits += [] if waits is None else [waits]
 
 
-def _proven(found: pl.DataFrame, layer: Layer, proven: Sequence[str]) -> tuple[pl.Series, pl.DataFrame]:
-    """Which rows carry a weak layer: a line of Ollama stands behind it, or did so before under the same name."""
-    parts = found.select("line_no", pl.col("body").str.extract_groups(layer.pattern).alias("parts"))
+def _proven(rows: pl.DataFrame, wrapper: Wrapper, proven: Sequence[str]) -> tuple[pl.Series, pl.DataFrame]:
+    """Whether each row carries a weak wrapper: a line of Ollama follows it, or followed it before under its name."""
+    # > 2026-03-01 19:04:05 panic: boom                        no: nothing proves the stamp yet, unless it is expected
+    # > 2026-03-01 19:04:05 time=2026-03-01T11:04:05.416Z ...  yes: a line of Ollama follows
+    # > 2026-03-01 19:04:06 goroutine 1 [running]:             yes: the stamp is proven now
+    # > 2026-03-01 19:04:06 INFO other program                 no: another logger wrote this line and its stamp
+    parts = rows.select("line_no", pl.col("body").str.extract_groups(wrapper.pattern).alias("parts"))
     body = pl.col("parts").struct.field("body")
-    names = [pl.lit(layer.name)] + ([pl.col("parts").struct.field("unit")] if "?P<unit>" in layer.pattern else [])
+    names = [pl.lit(wrapper.name)] + ([pl.col("parts").struct.field("unit")] if "?P<unit>" in wrapper.pattern else [])
     table = parts.select(
         "line_no", name=pl.concat_str(names, separator=" "), evident=body.str.contains(EVIDENT), rest=body
     )
     table = table.with_columns(pl.col("evident").fill_null(value=False))
     seen = pl.col("evident").cum_max().over("name") | pl.col("name").is_in(proven)
-    seen = pl.lit(value=True) if layer.name in proven and "?P<unit>" in layer.pattern else seen
-    if layer.clock:
+    seen = pl.lit(value=True) if wrapper.name in proven and "?P<unit>" in wrapper.pattern else seen
+    if wrapper.clock:
         seen = pl.col("evident") | (seen & ~pl.col("rest").str.contains(FOREIGN_LOGGER).fill_null(value=False))
-    keep = table.select(seen.alias("keep")).to_series()
+    is_proven = table.select(seen).to_series()
     proofs = table.filter("evident").unique("name", keep="first", maintain_order=True)
-    return keep, proofs.select("name", "line_no")
+    return is_proven, proofs.select("name", "line_no")
 
 
-def read_text(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
-    """Take a layer off by the groups of its pattern, and join lines that came in pieces."""
-    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPS if f"?P<{name}>" not in layer.pattern]
-    parts = rows.select(pl.col("body").str.extract_groups(layer.pattern).alias("parts")).unnest("parts")
+def read_text(rows: pl.DataFrame, wrapper: Wrapper, *, is_last: bool) -> tuple[pl.DataFrame, int | None]:
+    """Take a wrapper off with the groups of its pattern, and join lines that came in pieces."""
+    missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _GROUPS if f"?P<{name}>" not in wrapper.pattern]
+    parts = rows.select(pl.col("body").str.extract_groups(wrapper.pattern).alias("parts")).unnest("parts")
     parts = parts.with_columns(missing).select(_GROUPS)
-    stamp, clock = _stamp(layer)
+    stamp, clock = _stamp(wrapper)
     parts = parts.select(
         stamp=stamp,
         clock=clock,
@@ -155,33 +169,40 @@ def read_text(rows: pl.DataFrame, layer: Layer, *, is_last: bool) -> tuple[pl.Da
         stream="stream",
         is_open=pl.col("tag") == "P",
     )
-    return join_pieces(overlay(rows, parts, layer), is_last=is_last)
+    return join_pieces(merge_fields(rows, parts, wrapper), is_last=is_last)
 
 
-def _stamp(layer: Layer) -> tuple[pl.Expr, pl.Expr]:
-    """The stamp and its kind: a zone that is sure becomes a part of it."""
-    stamp, clock = pl.col("stamp"), pl.lit(layer.clock)
-    if "?P<zone>" not in layer.pattern:
+def _stamp(wrapper: Wrapper) -> tuple[pl.Expr, pl.Expr]:
+    """The stamp and its kind; an unambiguous zone becomes part of the stamp."""
+    # > Sun 2026-03-01 19:04:05 UTC   "2026-03-01T19:04:05Z", journal rfc3339
+    # > Sun 2026-03-01 19:04:05 +08   "2026-03-01T19:04:05+08:00", journal rfc3339
+    # > Sun 2026-03-01 19:04:05 CST   "2026-03-01 19:04:05", journal naive: CST is America or China
+    stamp, clock = pl.col("stamp"), pl.lit(wrapper.clock)
+    if "?P<zone>" not in wrapper.pattern:
         return stamp, pl.when(stamp.is_not_null()).then(clock)
     zone = pl.col("zone").replace({"UTC": "Z", "GMT": "Z"}).str.replace(r"^([+-]\d\d)$", "${1}:00")
     is_sure = zone.str.contains(r"^(?:Z|[+-]\d\d:?\d\d)$").fill_null(value=False)
-    program = str(layer.clock).split(" ", maxsplit=1)[0]
+    program = str(wrapper.clock).split(" ", maxsplit=1)[0]
     dated = stamp.str.replace_many({"/": "-", ",": ".", " ": "T"})
     kind = pl.when(is_sure).then(pl.lit(f"{program} rfc3339")).otherwise(clock)
     return pl.when(is_sure).then(dated + zone).otherwise(stamp), pl.when(stamp.is_not_null()).then(kind)
 
 
-def _peel_journal(rows: pl.DataFrame, layer: Layer) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A text mode of journalctl, cut at fixed places and proven on the few distinct heads.
+def _peel_journal(rows: pl.DataFrame, wrapper: Wrapper) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take off a text mode of journalctl by cutting at fixed places; only the few distinct heads meet a pattern.
 
     Returns:
-        The rows of that shape, taken off; the others, for the pattern.
+        The rows of that shape without their wrapper; the other rows, for the pattern.
     """
+    # The stamp of a mode has a fixed width, so each line is cut into three texts:
+    # > Mar 01 19:04:05 gpu01 ollama[1234]: panic: boom
+    #   start "Mar 01 19:04:05 ", head "gpu01 ollama[1234]", body "panic: boom"
+    # Starts and heads repeat, so the patterns run on the distinct ones.
     body = pl.col("body")
-    found = rows.head(200).select(body.str.extract(f"^({layer.start}) ").drop_nulls().first()).item()
-    if found is None:
+    sample = rows.head(200).select(body.str.extract(f"^({wrapper.start}) ").drop_nulls().first()).item()
+    if sample is None:
         return rows.clear(), rows
-    width, bare = len(found), re.sub(r"\?P<\w+>", "?:", layer.start)
+    width, bare = len(sample), re.sub(r"\?P<\w+>", "?:", wrapper.start)
     cut = rows.select(
         "order", "line_no", raw="body", start=body.str.slice(0, width + 1), rest=body.str.slice(width + 1)
     )
@@ -204,19 +225,19 @@ def _peel_journal(rows: pl.DataFrame, layer: Layer) -> tuple[pl.DataFrame, pl.Da
         cut = cut.with_columns(pl.lit(heads[name][0], dtype=heads.schema[name]).alias(name) for name in heads.columns)
     else:
         cut = cut.join(heads, on="head", how="left", nulls_equal=True, maintain_order="left")
-    taken = _with_start(cut, layer)
+    peeled = _with_start(cut, wrapper)
     if bad.is_empty() and heads["unit"].null_count() == 0:
-        return taken, rows.clear()
+        return peeled, rows.clear()
     is_good = cut.select(pl.col("unit").is_not_null() & ~pl.col("start").is_in(bad.implode())).to_series()
-    return taken.filter(is_good), rows.filter(~is_good)
+    return peeled.filter(is_good), rows.filter(~is_good)
 
 
-def _with_start(cut: pl.DataFrame, layer: Layer) -> pl.DataFrame:
+def _with_start(cut: pl.DataFrame, wrapper: Wrapper) -> pl.DataFrame:
     """Rows of a text mode, with the stamp and its kind from the start of the line."""
-    if layer.start.startswith("(?P<stamp>") and "zone" not in layer.start:
-        cut = cut.with_columns(stamp=pl.col("start").str.strip_suffix(" "), clock=pl.lit(layer.clock))
+    if wrapper.start.startswith("(?P<stamp>") and "zone" not in wrapper.start:
+        cut = cut.with_columns(stamp=pl.col("start").str.strip_suffix(" "), clock=pl.lit(wrapper.clock))
     else:
-        parts = cut.select(pl.col("start").str.extract_groups(layer.start).alias("parts")).unnest("parts")
-        stamp, clock = _stamp(layer)
+        parts = cut.select(pl.col("start").str.extract_groups(wrapper.start).alias("parts")).unnest("parts")
+        stamp, clock = _stamp(wrapper)
         cut = cut.hstack(parts.select(stamp=stamp, clock=clock))
-    return cut.select("order", *(name for name in schema.BODIES.names()), layer=pl.lit(layer.name))
+    return cut.select("order", *(name for name in schema.BODIES.names()), wrapper=pl.lit(wrapper.name))

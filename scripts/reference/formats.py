@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from erranalytics.parsing import lineformats
 from erranalytics.parsing.lineformats import LineFormat
 from erranalytics.wrappers import forms
-from erranalytics.wrappers.forms import Layer
+from erranalytics.wrappers.forms import Wrapper
 from scripts.reference.markdown import GENERATED, code, escape, fence, first_line, page, table
 
 HEAD = """erranalytics looks at the first lines of an input to find out what it is; the name of the file does not
@@ -33,7 +33,7 @@ def pages() -> dict[str, str]:
                 HEAD,
                 "## Wrappers around the lines",
                 WRAPPERS_HEAD,
-                *(part for layer in forms.LAYERS for part in _wrapper(layer)),
+                *(part for wrapper in forms.WRAPPERS for part in _wrapper(wrapper)),
                 "## Lines",
                 LINES_HEAD.format(formats=len(book.formats)),
                 table(("format", "what it is", "written by"), rows),
@@ -43,11 +43,11 @@ def pages() -> dict[str, str]:
     }
 
 
-def _wrapper(layer: Layer) -> Iterator[str]:
-    title = code(layer.title) if layer.title[0].islower() else escape(layer.title)
-    yield f"#### {layer.name}"
-    yield f"{title}, recognised by {layer.told_by}."
-    yield fence("text", layer.sample.replace("\x1e", "\N{SYMBOL FOR RECORD SEPARATOR}").split("\n"))
+def _wrapper(wrapper: Wrapper) -> Iterator[str]:
+    title = code(wrapper.title) if wrapper.title[0].islower() else escape(wrapper.title)
+    yield f"#### {wrapper.name}"
+    yield f"{title}, recognised by {wrapper.recognised_by}."
+    yield fence("text", wrapper.sample.replace("\x1e", "\N{SYMBOL FOR RECORD SEPARATOR}").split("\n"))
 
 
 def _format(form: LineFormat) -> Iterator[str]:

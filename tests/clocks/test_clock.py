@@ -1,4 +1,4 @@
-"""Lines to times: which clock tells the time of a record, in which zone, in which year."""
+"""Lines to times: which clock gives the time of a record, in which zone, in which year."""
 
 from __future__ import annotations
 
@@ -182,16 +182,16 @@ def test_no_name_of_a_month_means_two() -> None:
 
 
 def test_stamps_tell_one_thing_each() -> None:
-    """What a stamp leaves open is told by the column it stands in."""
+    """The column of a stamp says what the stamp leaves open."""
     table = pl.DataFrame(
         {
             "stamp": ["Mar 01 10:00:00", "2026-03-01 10:00:00", "12.5", "12.5", None],
             "clock": ["journal short", "journal naive", "journal monotonic", "journal unix", None],
         }
     )
-    told = wrapper_stamps.read(table)
-    assert told.schema == wrapper_stamps.COLUMNS
-    assert told.select(pl.sum_horizontal(pl.all().is_not_null())).to_series().to_list() == [1, 1, 1, 1, 0]
+    columns = wrapper_stamps.read(table)
+    assert columns.schema == wrapper_stamps.COLUMNS
+    assert columns.select(pl.sum_horizontal(pl.all().is_not_null())).to_series().to_list() == [1, 1, 1, 1, 0]
 
 
 def test_calendars_are_zones_of_the_world() -> None:

@@ -177,5 +177,5 @@ def test_every_setting_a_remedy_names_is_known() -> None:
 
 def test_version_that_is_none_is_refused() -> None:
     """A mistyped version says how it should look."""
-    with pytest.raises(UsageError, match="is no version of Ollama"):
+    with pytest.raises(UsageError, match="is not a version of Ollama"):
         api.explain("MEM014", ollama_version="latest")

@@ -125,7 +125,7 @@ SHAPES = [
     ("ollama-text", "Warning: could not connect to a running Ollama instance"),
     ("ollama-text", "pulling manifest"),
     ("app-text", "update check failed - Error: net::ERR_INTERNET_DISCONNECTED"),
-    # what stands around: systemd and kernel are told by their text where a journal lost the names
+    # systemd and the kernel are recognised by their text where a journal lost the names
     ("systemd", "ollama.service: A process of this unit has been killed by the OOM killer."),
     ("systemd", "Started Ollama Service."),
     ("kernel", "Memory cgroup out of memory: Killed process 77 (llama-server) total-vm:9kB, anon-rss:8kB"),
@@ -221,7 +221,7 @@ def test_block_is_one_record(name: str) -> None:
 
 
 def test_units_and_texts_of_the_system() -> None:
-    """The lines of systemd and of the kernel are told by the unit, whatever they say."""
+    """The lines of systemd and of the kernel are recognised by the unit, whatever they say."""
     frame = pl.DataFrame({"body": ["Reached target X.", "hello"], "unit": ["systemd", "kernel"]})
     assert dict(BOOK.recognise(frame).select("unit", "format").rows()) == {"systemd": "systemd", "kernel": "kernel"}
 
@@ -306,12 +306,12 @@ def test_bodies_met_before_are_recognised_alike(monkeypatch: pytest.MonkeyPatch)
     """What is kept of bodies met before changes no answer, also where it is full and where only a part was met."""
     units = [(BOOK.by_name[name].units or (None,))[0] for name, _ in SAMPLES]
     frame = pl.DataFrame({"body": [line for _, line in SAMPLES], "unit": units}, schema_overrides={"unit": pl.String})
-    first, order, met = BOOK.recognise(frame), ("body", "unit"), lineformats.Met()
+    first, order, cache = BOOK.recognise(frame), ("body", "unit"), lineformats.FormatCache()
     assert first.height == len(SAMPLES)
     for _ in range(2):
-        assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))
-    monkeypatch.setattr(lineformats, "MOST_MET", len(SAMPLES) // 3)
-    met = lineformats.Met()
+        assert BOOK.recognise(frame, cache).sort(order).equals(first.sort(order))
+    monkeypatch.setattr(lineformats, "MAX_CACHED", len(SAMPLES) // 3)
+    cache = lineformats.FormatCache()
     for start in range(0, len(SAMPLES), 40):
-        BOOK.recognise(frame.slice(start, 60), met)
-    assert BOOK.recognise(frame, met).sort(order).equals(first.sort(order))
+        BOOK.recognise(frame.slice(start, 60), cache)
+    assert BOOK.recognise(frame, cache).sort(order).equals(first.sort(order))

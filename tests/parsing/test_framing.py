@@ -133,7 +133,7 @@ def split(*lines: str) -> list[str]:
 
 
 def test_a_line_of_ollama_that_quotes_curl_is_whole() -> None:
-    """Its first bytes tell its format: what stands in it is its own, beside a line that curl glued too."""
+    """Its first bytes decide its format: it is never split, not even next to a line that curl glued."""
     quoting = f'{SLOG} error="{CURL}"'
     assert split(quoting) == [quoting]
     assert split(CURL, quoting) == ["{}", CURL.removeprefix("{}"), quoting]
@@ -204,14 +204,14 @@ POOL = [SLOG, GIN, "", "  indented", "panic: unable to load model", "something u
 )
 def test_long_records_may_be_cut_anywhere(lines: list[tuple[str, int]], shares: list[float], longest: int) -> None:
     """A record of more lines than one may have falls into the same parts wherever a batch ends."""
-    told = [line for line, count in lines for _ in range(count)]
-    bounds = sorted({0, len(told), *(int(share * len(told)) for share in shares)})
+    texts = [line for line, count in lines for _ in range(count)]
+    bounds = sorted({0, len(texts), *(int(share * len(texts)) for share in shares)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joining, "MAX_RECORD_LINES", longest)
-        whole, parts, rest = frame(*told), [], schema.empty(schema.BODIES)
+        whole, parts, rest = frame(*texts), [], schema.empty(schema.BODIES)
         for start, end in pairwise(bounds):
-            table = bodies(*told[start:end]).with_columns(pl.col("line_no") + start)
-            framed = framing.frame(pl.concat([rest, table]), book=BOOK, end=end + 1, is_last=end == len(told))
+            table = bodies(*texts[start:end]).with_columns(pl.col("line_no") + start)
+            framed = framing.frame(pl.concat([rest, table]), book=BOOK, end=end + 1, is_last=end == len(texts))
             parts.append(framed.records)
             rest = framed.rest
     assert pl.concat(parts).equals(whole)

@@ -63,7 +63,7 @@ def written(tmp_path: Path) -> Written:
 def test_forms_of_access_lines(
     line: str, duration_us: int | None, upstream: str | None, name: str | None, written: Written
 ) -> None:
-    """Combined, common, with a host before it or times behind it, ingress, JSON: one request with what the line tells."""
+    """Combined, common, with a host before it or times after it, ingress, JSON: one request with its fields."""
     db = written(access=line)
     (found,) = rows(db, "select ts_end::varchar as ts, * from requests")
     assert (found["ts"], found["status"], found["method"], found["path"]) == (TIME, 502, "POST", "/api/chat")
@@ -110,7 +110,7 @@ def test_the_zone_of_an_error_log(written: Written) -> None:
 
 
 def test_lines_of_two_containers_in_one_log(written: Written) -> None:
-    """Behind the prefix of compose, lines of nginx are told by their form, and Ollama's requests stay its own."""
+    """After the prefix of compose, lines of nginx are recognised by their form, and Ollama's requests stay its own."""
     text = f"""
 ollama-1  | [GIN] 2026/11/21 - 01:57:30 | 200 |  1.0s |  172.18.0.3 | POST     "/api/chat"
 nginx-1   | {HEAD}

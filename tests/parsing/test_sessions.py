@@ -1,4 +1,4 @@
-"""Which run of the server a record belongs to."""
+"""The session of each record: one run of the server."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def put(root: Path, name: str, *, mtime: int = 0) -> Path:
 def found(root: Path, system: str) -> list[str]:
     """Paths found, relative to the root."""
     variables = {"HOME": str(root / "home"), "LOCALAPPDATA": str(root / "data")}
-    looked = discovery.look(system=system, variables=variables, root=str(root))
+    looked = discovery.find_places(system=system, variables=variables, root=str(root))
     return [str(Path(path).relative_to(root)) for place in looked for path in place.paths]
 
 
@@ -65,43 +65,48 @@ def test_rotated_files_come_oldest_first(machine: Path) -> None:
 
 
 def test_without_a_home_nothing_is_found_there(machine: Path) -> None:
-    """A service has no HOME; that is no error."""
+    """A service has no HOME; that is not an error."""
     put(machine, "home/.ollama/logs/server.log")
-    assert [place.paths for place in discovery.look(system="darwin", variables={}, root=str(machine))] == [(), ()]
+    assert [place.paths for place in discovery.find_places(system="darwin", variables={}, root=str(machine))] == [
+        (),
+        (),
+    ]
 
 
 def test_a_unit_of_the_journal_is_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It counts when the journal has entries of it."""
     states = {"snap.ollama.listener": "entries"}
     monkeypatch.setattr(journalctl, "peek", lambda wanted: states.get(wanted.unit, "nothing"))
-    looked = discovery.look(system="linux", variables={}, root=str(tmp_path))
-    assert [place.told() for place in looked if place.unit] == ["snap: entries in journal:snap.ollama.listener"]
+    looked = discovery.find_places(system="linux", variables={}, root=str(tmp_path))
+    assert [place.summary() for place in looked if place.unit] == ["snap: entries in journal:snap.ollama.listener"]
 
 
 def test_every_place_has_a_sentence(machine: Path) -> None:
     """What it is, how much of it there is, where."""
     put(machine, "home/.ollama/logs/server.log")
-    told = [place.told() for place in discovery.look(system="darwin", variables={"HOME": str(machine / "home")})]
-    assert told[0] == "app: 1 file (115 B) in ~/.ollama/logs/server*.log, ~/.ollama/logs/app*.log"
+    summaries = [
+        place.summary() for place in discovery.find_places(system="darwin", variables={"HOME": str(machine / "home")})
+    ]
+    assert summaries[0] == "app: 1 file (115 B) in ~/.ollama/logs/server*.log, ~/.ollama/logs/app*.log"
 
 
 def test_nothing_anywhere_names_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says what to do where Ollama writes to its own output."""
-    monkeypatch.setattr(discovery, "look", lambda: (discovery.Place("app", "~/.ollama/logs"),))
-    with pytest.raises(UsageError) as told:
+    monkeypatch.setattr(discovery, "find_places", lambda: (discovery.Place("app", "~/.ollama/logs"),))
+    with pytest.raises(UsageError) as caught:
         api.find_logs()
-    assert "~/.ollama/logs" in str(told.value.hint)
-    assert "docker logs ollama 2>&1 | erranalytics ingest -" in str(told.value.hint)
+    assert "~/.ollama/logs" in str(caught.value.hint)
+    assert "docker logs ollama 2>&1 | erranalytics ingest -" in str(caught.value.hint)
 
 
 def test_a_journal_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing found because nothing may be seen: the sentence says what to do about that."""
     closed = discovery.Place("service", "journal:ollama", state="nothing you may read")
-    monkeypatch.setattr(discovery, "look", lambda: (closed,))
-    with pytest.raises(UsageError) as told:
+    monkeypatch.setattr(discovery, "find_places", lambda: (closed,))
+    with pytest.raises(UsageError) as caught:
         api.find_logs()
-    assert "service: nothing you may read in journal:ollama" in str(told.value.hint)
-    assert "systemd-journal" in str(told.value.hint)
+    assert "service: nothing you may read in journal:ollama" in str(caught.value.hint)
+    assert "systemd-journal" in str(caught.value.hint)
 
 
 def test_a_call_without_a_path_reads_what_is_found(
@@ -110,7 +115,7 @@ def test_a_call_without_a_path_reads_what_is_found(
     """It says where it looked before it reads."""
     path = put(machine, "server.log")
     there = (discovery.Place("app", "~/x", (str(path),)), discovery.Place("Homebrew service", "/y"))
-    monkeypatch.setattr(discovery, "look", lambda: there)
+    monkeypatch.setattr(discovery, "find_places", lambda: there)
     with pytest.raises(SystemExit) as left:
         main(["ingest", "--db", str(machine / "t.duckdb")], prog_name="erranalytics")
     said = capsys.readouterr().err.splitlines()

@@ -98,7 +98,7 @@ def test_expand_names_every_kind(tmp_path: Path) -> None:
 
 
 def test_what_has_no_file_is_spooled_and_discarded() -> None:
-    """A stream is read through a temporary file that is gone afterwards; so is one that is no text."""
+    """A stream is read through a temporary file that is removed afterwards, also if it is not text."""
     source = open_spooled(io.BytesIO(gzip.compress(LOG.encode())), uri="stdin")
     assert (source.uri, source.mtime, source.can_grow) == ("stdin", None, False)
     assert [line for block in read_blocks(source) for line in block.lines["raw"]] == [LOG.rstrip()]
@@ -114,11 +114,11 @@ def test_a_file_is_not_discarded(tmp_path: Path) -> None:
 
 
 def test_a_damaged_stream_gives_what_it_had() -> None:
-    """``take`` returns the bytes before the damage and the damage."""
+    """``read_up_to`` returns the bytes before the damage and the damage."""
     data = b"".join(hashlib.sha256(str(n).encode()).hexdigest().encode() for n in range(5000))
     packed = gzip.compress(data)
     with gzip.open(io.BytesIO(packed[: len(packed) // 2])) as stream:
-        part, damage = compression.take(stream, len(data))  # type: ignore[arg-type]
+        part, damage = compression.read_up_to(stream, len(data))  # type: ignore[arg-type]
     assert data.startswith(part)
     assert len(part) > len(data) // 4
     assert isinstance(damage, compression.DAMAGE)

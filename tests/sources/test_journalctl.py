@@ -162,8 +162,8 @@ def test_data_quality_ends_with_the_gaps(fake: Fake, ingest: Any, tmp_path: Path
     connection = ea.connect(tmp_path / "t.duckdb")
     notes = runner.run("data-quality", connection=connection).notes
     connection.close()
-    told = "stretches of the journal that were vacuumed before they were read: 1 (2026-11-21 02:00 to 2026-11-21 02:00 UTC)"
-    assert notes[-1] == told
+    note = "stretches of the journal that were vacuumed before they were read: 1 (2026-11-21 02:00 to 2026-11-21 02:00 UTC)"
+    assert notes[-1] == note
 
 
 def test_what_the_kernel_says_of_it_comes_with_it(fake: Fake, ingest: Any, ask: Any) -> None:
@@ -244,9 +244,9 @@ def test_a_file_name_where_a_unit_belongs(fake: Fake, ingest: Any, tmp_path: Pat
     """``--journal server.log`` takes the file for a unit: the error says where to put a path."""
     path = tmp_path / "server.log"
     path.write_text("", encoding="utf-8")
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         ingest(str(path))
-    assert "before --journal" in str(told.value.hint)
+    assert "before --journal" in str(caught.value.hint)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def name(at: datetime, number: int, route: str = "api_chat") -> str:
 
 
 def write(folder: Path, body: Any, *, at: datetime = START, number: int = 1, route: str = "api_chat") -> str:
-    """A dump in a folder; a body that is no text is written as JSON."""
+    """A dump in a folder; a body that is not text is written as JSON."""
     folder.mkdir(exist_ok=True)
     path = folder / name(at, number, route)
     path.write_bytes(body if isinstance(body, bytes) else json.dumps(body).encode())
@@ -44,7 +44,7 @@ CHAT = {"model": "m:1b", "stream": False, "messages": [{"role": "user", "content
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "facts"),
     [
         (CHAT, {"model": "m:1b", "stream": False, "message_count": 1, "prompt_chars": 9, "options": {}}),
         ({"model": "m", "prompt": "abc", "suffix": "de"}, {"prompt_chars": 5, "stream": None, "message_count": 0}),
@@ -76,10 +76,10 @@ CHAT = {"model": "m:1b", "stream": False, "messages": [{"role": "user", "content
         (b"", {"damaged": True, "body_bytes": 0}),
     ],
 )  # fmt: skip
-def test_what_is_told_of_a_request(body: Any, told: dict[str, Any], tmp_path: Path) -> None:
+def test_the_facts_of_a_request(body: Any, facts: dict[str, Any], tmp_path: Path) -> None:
     """Numbers, switches and words of a known set; a body of any shape gives a line."""
     line = request_dumps.collect([write(tmp_path, body)]).decode()
-    assert {key: json.loads(line)[key] for key in told} == told
+    assert {key: json.loads(line)[key] for key in facts} == facts
     assert "secret" not in line
     assert "hush" not in line
 
@@ -240,7 +240,7 @@ def test_requests_that_overlap_are_told_apart(side: str, has_notes: bool, tmp_pa
     found = models(tmp_path / "t.duckdb")
     right = [line for line, model in found.items() if wanted[ordered[int(line) - 1]] == model]
     assert len(found) == 40
-    # Two that end in one second and whose order nothing tells may be exchanged.
+    # Two requests that end in the same second may be exchanged, since nothing shows their order.
     assert len(right) >= (40 if side == "end" else 36)
 
 
@@ -266,6 +266,6 @@ def test_a_folder_that_may_not_be_read_is_a_fault(tmp_path: Path) -> None:
     """Dumps belong to the user that runs Ollama: the sentence says so."""
     path = tmp_path / name(START, 1)
     path.symlink_to(tmp_path / "gone")
-    with pytest.raises(InputError, match="cannot be read") as told:
+    with pytest.raises(InputError, match="cannot be read") as caught:
         request_dumps.collect([str(path)])
-    assert "sudo" in str(told.value.hint)
+    assert "sudo" in str(caught.value.hint)

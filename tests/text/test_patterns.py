@@ -1,4 +1,4 @@
-"""Patterns that Python keeps fit the same lines as those that polars makes anew."""
+"""The patterns that Python keeps compiled match the same lines as those that polars compiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from erranalytics.classification import innermost, rulebook
 from erranalytics.parsing import lineformats
 from erranalytics.parsing.lineformats import FormatBook
 from erranalytics.text import patterns
-from erranalytics.wrappers.forms import LAYERS
+from erranalytics.wrappers.forms import WRAPPERS
 
 BOOK, RULES = lineformats.load(), rulebook.load()
 WORDS = sorted({word for item in BOOK.formats for one in item.sample for word in one.line.split()} - {""})
@@ -24,7 +24,7 @@ def recognised(lines: list[str], *, unit: str | None, is_few: bool) -> pl.DataFr
     bodies = pl.DataFrame({"body": lines, "unit": unit}, schema={"body": pl.String, "unit": pl.String})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(patterns, "FEW", len(lines) if is_few else 0)
-        patch.setattr(lineformats, "FEWEST_BODIES", 0)
+        patch.setattr(lineformats, "MIN_CACHED", 0)
         return book.recognise(bodies).select("body", "format", "is_noise").sort("body")
 
 
@@ -38,7 +38,7 @@ def assert_same(lines: list[str], *, unit: str | None) -> None:
 def test_every_format_and_wrapper_has_a_pattern_that_is_kept() -> None:
     """None needs what only the Rust engine has."""
     assert [item.name for item in BOOK.formats if None in item.plain] == []
-    assert [layer.name for layer in LAYERS if patterns.compiled(layer.pattern) is None] == []
+    assert [wrapper.name for wrapper in WRAPPERS if patterns.compiled(wrapper.pattern) is None] == []
 
 
 def test_what_python_reads_otherwise_is_not_kept() -> None:
@@ -84,10 +84,10 @@ def test_any_plain_lines_are_recognised_alike(lines: list[str], unit: str | None
     assert_same(lines, unit=unit)
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
-def test_a_wrapper_that_may_stand_there_is_tried(layer: object) -> None:
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda wrapper: wrapper.name)
+def test_a_wrapper_that_may_stand_there_is_tried(wrapper: object) -> None:
     """The cheap look lets everything through that the pattern fits."""
-    pattern, sample = layer.pattern, layer.sample  # type: ignore[attr-defined]
+    pattern, sample = wrapper.pattern, wrapper.sample  # type: ignore[attr-defined]
     fits = pl.Series([sample]).str.contains(pattern).item()
     assert patterns.may_fit(pattern, pl.Series([sample])) or not fits
     assert patterns.may_fit(pattern, pl.Series(["ü"]))

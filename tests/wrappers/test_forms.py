@@ -288,7 +288,7 @@ def test_every_form_may_be_cut_anywhere(name: str) -> None:
 def test_every_layer_is_in_the_matrix() -> None:
     """A form that is added here or there is added on the other side too."""
     written = set(chain.from_iterable(form.wrapper.split("+") for form in FORMS.values()))
-    assert written | {"stamp-slash"} == {layer.name for layer in forms.LAYERS}
+    assert written | {"stamp-slash"} == {wrapper.name for wrapper in forms.WRAPPERS}
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def events(data: str | bytes) -> pl.DataFrame:
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name != "PowerShell"])
 def test_every_form_gives_the_events_of_the_plain_file(name: str) -> None:
-    """What is said, what it means, and when, where the line itself tells the time."""
+    """The text, its meaning, and its time where the line itself has one."""
     form = FORMS[name]
     lines = kept(CAPTURE, form)
     expected, found = events("\n".join(lines) + "\n"), events(form.write(lines))
@@ -350,7 +350,7 @@ def test_outputs_of_a_real_journalctl(name: str) -> None:
     assert bodies["pid"].null_count() == 0
 
 
-MODES = [mode.name.removeprefix("journald-") for mode in forms.LAYERS if mode.name.startswith("journald-")]
+MODES = [mode.name.removeprefix("journald-") for mode in forms.WRAPPERS if mode.name.startswith("journald-")]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Wrappers: what stands around a line is taken off, told by the line's own shape, wherever the input is cut."""
+"""Wrappers are taken off lines, recognised by the shape of each line, wherever the input is cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from erranalytics.wrappers.unwrapping import LOST_MESSAGE, WrapState
 SLOG = "time=2026-01-01T00:00:00.000Z level=INFO source=a.go:1 msg=hello"
 GIN = '[GIN] 2026/01/01 - 00:00:01 | 200 |   1.5ms |       127.0.0.1 | POST     "/api/chat"'
 SHORT = "Mar 01 08:00:00 gpu01 ollama[42]: "
-SAMPLES = {layer.name: layer.sample for layer in forms.LAYERS}
+SAMPLES = {wrapper.name: wrapper.sample for wrapper in forms.WRAPPERS}
 
 
 def as_lines(text: str) -> pl.DataFrame:
@@ -66,7 +66,7 @@ def test_every_form_gives_the_line_back(name: str) -> None:
 
 def test_clocks_are_those_of_the_forms() -> None:
     """Every kind of stamp has a form."""
-    assert {layer.clock for layer in forms.LAYERS if layer.clock} | {"stamp rfc3339"} == set(unwrapping.CLOCKS)
+    assert {wrapper.clock for wrapper in forms.WRAPPERS if wrapper.clock} | {"stamp rfc3339"} == set(unwrapping.CLOCKS)
 
 
 def test_what_is_plain() -> None:
@@ -77,7 +77,7 @@ def test_what_is_plain() -> None:
 
 
 def test_evidence_counts_lines() -> None:
-    """How many lines carry which layers, of how many."""
+    """How many lines carry which wrappers, of how many."""
     text = "\n".join([*[SHORT + SLOG] * 3, f"{SHORT}ollama-1  | {SLOG}", "-- No entries --", ""])
     assert unwrapping.evidence(text) == [("journald-short", 3, 5), ("journald-short+compose", 1, 5), ("plain", 1, 5)]
 
@@ -187,7 +187,7 @@ def test_messages_of_the_journal(message: str, bodies: list[str]) -> None:
 
 
 def test_damaged_objects_keep_their_text_beside_them() -> None:
-    """A line that is no entry is a line; one that was cut gives what it has."""
+    """A line that is not an entry stays a line; an entry that was cut gives the fields it has."""
     text = "\n".join([entry('"a"'), "not json", entry('"b"')[:-20], entry('"c"', _PID='["8","9"]')])
     bodies = unwrap(text)
     assert bodies["body"].to_list()[:2] == ["a", "not json"]
@@ -305,11 +305,11 @@ def test_a_stamp_that_is_the_line_s_own_stays(line: str) -> None:
 
 @pytest.mark.parametrize("line", OWN_STAMPS[:3])
 def test_a_logger_of_its_own_keeps_its_stamp_beside_stamped_lines(line: str) -> None:
-    """A level behind the stamp tells another program."""
+    """A level after the stamp means that another program wrote the line."""
     assert bodies_of(f"{DOUBLE[0][0]}\n2025-03-05 08:58:55 bare\n{line}") == [SLOG, "bare", line]
 
 
-# --- layers --------------------------------------------------------------------------------------------------------
+# --- wrappers --------------------------------------------------------------------------------------------------------
 
 STACKS = [
     (f"Jun 29 08:00:00 h docker-compose[1]: ollama-1  | {SLOG}", "journald-short+compose", "journal short"),

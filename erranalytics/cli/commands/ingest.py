@@ -76,7 +76,7 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
 
     if not paths and not journal and not options["journal_directory"]:
         found = api.find_logs()
-        diagnostics.note("\n".join(place.told() for place in found))
+        diagnostics.note("\n".join(place.summary() for place in found))
         paths = tuple(path for place in found for path in place.paths)
         journal = tuple(place.unit for place in found if place.unit)
     elif options["journal_directory"]:
