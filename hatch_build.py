@@ -26,8 +26,8 @@ class Forms(BuildHookInterface[Any]):
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory()
         made = {
-            "reports": (catalogue.form_files(), catalogue.untested()),
-            "rulebook": (datafiles.rule_files(), rulebook.untested()),
+            "reports": (catalogue.form_files(), catalogue.unchecked()),
+            "rulebook": (datafiles.rule_files(), rulebook.unchecked()),
             "formats": (datafiles.format_files(), datafiles.formats()),
             "mappings": (datafiles.mapping_files(), datafiles.mappings()),
             "tables": (datafiles.table_files(), datafiles.tables()),

@@ -156,7 +156,7 @@ def test_unknown_format() -> None:
     """The nearest name is offered."""
     with pytest.raises(UsageError) as caught:
         written([], "jsn")
-    assert caught.value.hint == "did you mean: json"
+    assert str(caught.value) == "no output format 'jsn', did you mean 'json'?"
 
 
 @pytest.mark.parametrize(

@@ -211,15 +211,15 @@ def test_forms_give_what_the_files_give() -> None:
 def test_untested_files_give_the_same() -> None:
     """A wheel is built without pydantic; what is tested is that this changes nothing."""
     tables = (
-        ("reports", catalogue.form_files(), catalogue.untested),
-        ("rulebook", datafiles.rule_files(), rulebook.untested),
+        ("reports", catalogue.form_files(), catalogue.unchecked),
+        ("rulebook", datafiles.rule_files(), rulebook.unchecked),
     )
     others = (
         ("formats", datafiles.format_files(), datafiles.formats),
         ("mappings", datafiles.mapping_files(), datafiles.mappings),
     )
-    for name, files, untested in (*tables, *others):
-        assert datafiles.prepared(name, files, untested) == json.loads(json.dumps(untested())), name
+    for name, files, unchecked in (*tables, *others):
+        assert datafiles.prepared(name, files, unchecked) == json.loads(json.dumps(unchecked())), name
 
 
 def test_forms_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

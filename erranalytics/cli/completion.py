@@ -65,9 +65,9 @@ def parameters(context: click.Context, _parameter: click.Parameter, incomplete: 
 
 def codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Codes with what they mean, in upper or lower case."""
-    from erranalytics import datafiles
+    from erranalytics.classification import taxonomy
 
-    return _offered({row["code"]: row["title"] for row in datafiles.taxonomy()}, incomplete.upper())
+    return _offered({row["code"]: row["title"] for row in taxonomy.rows()}, incomplete.upper())
 
 
 def rule_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from erranalytics.classification.rulebook import Cause, Rule, Rulebook
+from erranalytics.classification.rule import Rule
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.classification.taxonomy import Cause
 from erranalytics.ollama import settings, versions
 
 LABEL_WIDTH = 13
@@ -258,7 +260,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
 
     from erranalytics.classification import facts
     from erranalytics.classification.classifier import classify
-    from erranalytics.classification.innermost import unwrap
+    from erranalytics.classification.innermost import innermost
 
     texts = pl.Series("text", [query], dtype=pl.String)
     verdict = classify(texts, book=book)
@@ -269,7 +271,7 @@ def _of_text(query: str, *, book: Rulebook) -> Explanation:
     cause = book.causes[rule.code]
     # Where nothing stood around it, the text itself is what the pattern saw.
     is_bare = found["wrapping"] is None and found["inner"] == query
-    seen = texts if is_bare else unwrap(texts).get_column("haystack")
+    seen = texts if is_bare else innermost(texts).get_column("haystack")
     snippet = seen.str.extract(rule.regex, 0).item()
     filled = facts.columns(verdict["captures"]).select(facts.fill(rule.remedy)).item() if rule.remedy else None
     return Explanation(

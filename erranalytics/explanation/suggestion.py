@@ -16,8 +16,9 @@ import polars as pl
 
 from erranalytics.classification.classifier import classify
 from erranalytics.classification.fingerprint import LONGEST_CHARS, MASKS
-from erranalytics.classification.innermost import unwrap
-from erranalytics.classification.rulebook import NOISE, REMEDY_WORDS, Rule, Rulebook
+from erranalytics.classification.innermost import innermost
+from erranalytics.classification.rule import REMEDY_WORDS, Rule
+from erranalytics.classification.rulebook import NOISE, Rulebook
 from erranalytics.errors import UsageError
 from erranalytics.explanation.explanation import explain
 from erranalytics.redaction import mask_secrets
@@ -163,7 +164,7 @@ def text_of(fingerprint: str, *, connection: duckdb.DuckDBPyConnection) -> str:
 
 def _draft(example: str) -> tuple[str, str, str]:
     """The part of the text that tells the symptom, its pattern and its literal: the first that proves itself."""
-    readings = unwrap(pl.Series("text", [example], dtype=pl.String))
+    readings = innermost(pl.Series("text", [example], dtype=pl.String))
     inner, whole = _telling(readings["inner"].item()), _telling(example)
     for focus in dict.fromkeys((_message(inner), _message(whole), whole)):
         for pieces in (_pieces(focus), [("", focus)]):
@@ -260,7 +261,7 @@ def _counterexample(nearest: tuple[Rule, ...], *, pattern: str) -> tuple[str, st
     """A text of a neighbour that the pattern leaves alone, and whose it is."""
     for rule in nearest:
         line = rule.example[0].line
-        if not _matches(unwrap(pl.Series("text", [line]))["haystack"], pattern):
+        if not _matches(innermost(pl.Series("text", [line]))["haystack"], pattern):
             return line, f"{rule.code}: {rule.id}"
     return TO_FILL, TO_FILL
 

@@ -20,7 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from erranalytics.errors import UsageError
+from erranalytics.errors import UsageError, did_you_mean
 from erranalytics.text.display import NULL, UNSAFE, cell, is_number, label, pad, plain, printable, shown, wrap
 
 if TYPE_CHECKING:
@@ -268,11 +268,8 @@ def check_format(format: str, *, tables: int = 1, output: str | None = None) -> 
         UsageError: unknown format, or one that holds one table only, or is not for a terminal.
     """
     if format not in FORMATS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(format, FORMATS, n=1)
-        hint = f"did you mean: {near[0]}" if near else "formats: " + ", ".join(FORMATS)
-        raise UsageError(f"no output format {format!r}", hint=hint)
+        hint = "formats: " + ", ".join(FORMATS)
+        raise UsageError(f"no output format {format!r}{did_you_mean(format, FORMATS)}", hint=hint)
     if format == "parquet" and tables > 1:
         hint = "Name one report: erranalytics report error-frequency -f parquet -o errors.parquet"
         raise UsageError(f"parquet holds one table, this makes {tables}", hint=hint)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erranalytics import datafiles
-from erranalytics.errors import ReportError, UsageError, near
+from erranalytics.errors import ReportError, UsageError, did_you_mean
 
 MARK = "-- ---"
 LIST_HINT = "all reports: erranalytics report --list"
@@ -121,7 +121,7 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
     return {data["name"]: _report(data, sql, path=at / name) for name, data, sql in found}
 
 
-def untested() -> list[Any]:
+def unchecked() -> list[Any]:
     """The values of the form of the reports, from files that nobody has tested."""
     import tomllib
 
@@ -204,7 +204,7 @@ def _faults(report: Report) -> Iterable[tuple[str, str]]:
     if header.name != report.path.stem:
         yield "name", f"name is {header.name!r} but the file is {report.path.name}"
     for name in sorted(used - declared):
-        yield "common", f"${name} is used but not declared{near(name, declared)}"
+        yield "common", f"${name} is used but not declared{did_you_mean(name, declared)}"
     # What a report with parts takes may be meant for a part of it.
     for name in sorted(set() if header.parts else declared - used - {"tz"}):
         yield "common", f"parameter {name!r} is declared but not used"
@@ -223,13 +223,9 @@ def find(name: str) -> Report:
         UsageError: with the nearest name and where all are listed.
     """
     reports = catalogue()
-    if name in reports:
-        return reports[name]
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(reports), n=1, cutoff=0.5)
-    hint = [f"did you mean: {close[0]}"] if close else []
-    raise UsageError(f"no report named {name!r}", hint="\n".join([*hint, LIST_HINT]))
+    if name not in reports:
+        raise UsageError(f"no report named {name!r}{did_you_mean(name, reports)}", hint=LIST_HINT)
+    return reports[name]
 
 
 def describe(names: Sequence[str] = (), *, parts: bool = False) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ is told. A column of a report is looked at in the row of all where the report ha
 
 from __future__ import annotations
 
-import csv
 import operator
 import re
 from collections import Counter
@@ -16,8 +15,8 @@ from datetime import datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from erranalytics.datafiles import TAXONOMY
-from erranalytics.errors import UsageError, near
+from erranalytics.classification import taxonomy
+from erranalytics.errors import UsageError, did_you_mean
 from erranalytics.reports import runner
 from erranalytics.reports.catalogue import Column, Report, catalogue, find
 from erranalytics.reports.runner import Result
@@ -121,7 +120,7 @@ def parse(text: str) -> Gate:
         wanted = _word(name, sign, value)
     else:
         known = ("severity", "code", "category", *COUNTS, *RATES)
-        raise UsageError(f"{name!r} cannot be compared{near(name, known)}", hint=GRAMMAR)
+        raise UsageError(f"{name!r} cannot be compared{did_you_mean(name, known)}", hint=GRAMMAR)
     found = find(report)
     return Gate(text.strip(), name, found, _columns(found)[column], sign, wanted)
 
@@ -129,17 +128,16 @@ def parse(text: str) -> Gate:
 def _word(name: str, sign: str, value: str) -> str | float:
     if name == "severity":
         if value.lower() not in SEVERITIES:
-            raise UsageError(f"no severity {value!r}{near(value, SEVERITIES)}", hint=GRAMMAR)
+            raise UsageError(f"no severity {value!r}{did_you_mean(value, SEVERITIES)}", hint=GRAMMAR)
         return SEVERITIES.index(value.lower())
     if sign not in ("=", "!="):
         raise UsageError(f"{name} knows only = and !=", hint=GRAMMAR)
-    with TAXONOMY.open(encoding="utf-8", newline="") as file:
-        known = sorted({row[name] for row in csv.DictReader(file)})
+    known: list[str] = sorted({row[name] for row in taxonomy.rows()})
     meant = {one.lower(): one for one in known}.get(value.lower())
     # A name nobody knows would never fail.
     if meant is None:
         hint = "all codes: docs/rules.md" if name == "code" else f"one of: {', '.join(known)}"
-        raise UsageError(f"no {name} {value!r}{near(value, known)}", hint=hint)
+        raise UsageError(f"no {name} {value!r}{did_you_mean(value, known)}", hint=hint)
     return meant
 
 
@@ -147,13 +145,13 @@ def _of_report(text: str, name: str, column: str, *, sign: str, value: str) -> G
     names = [report.name for report in catalogue().values()]
     if name not in names:
         listed = ", ".join(one for one in names if not find(one).header.part)
-        raise UsageError(f"no report named {name!r}{near(name, names)}", hint=f"reports: {listed}")
+        raise UsageError(f"no report named {name!r}{did_you_mean(name, names)}", hint=f"reports: {listed}")
     report = find(name)
     columns = _columns(report)
     found = columns.get(column) or columns.get(ALIASES.get(column, ""))
     if found is None:
         listed = ", ".join(one for one, kind in columns.items() if not _is_time(kind))
-        said = f"report {name!r} has no column {column!r}{near(column, [*columns, *ALIASES])}"
+        said = f"report {name!r} has no column {column!r}{did_you_mean(column, [*columns, *ALIASES])}"
         raise UsageError(said, hint=f"its columns: {listed}")
     if _is_time(found):
         raise UsageError(f"{name}.{column} is a time, which no gate compares", hint="Give --since or --until instead.")

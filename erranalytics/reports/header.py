@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from erranalytics.errors import ReportError, near
+from erranalytics.errors import ReportError, did_you_mean
 
 
 class _Table(BaseModel):
@@ -102,6 +102,6 @@ def _faults(path: Path, head: Sequence[str], error: ValidationError) -> list[str
         text = detail["msg"]
         if detail["type"] == "extra_forbidden":
             known = _Header if len(detail["loc"]) == 1 else _Param if detail["loc"][0] == "param" else _Column
-            text = "unknown key" + near(str(detail["loc"][-1]), known.model_fields)
+            text = "unknown key" + did_you_mean(str(detail["loc"][-1]), known.model_fields)
         faults.append(f"{path}:{line_of(head, detail['loc'])}: {where}: {text}")
     return faults

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from erranalytics.errors import UsageError, near
+from erranalytics.errors import UsageError, did_you_mean
 from erranalytics.reports.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def bind(report: Report, given: Mapping[str, object], *, now: datetime) -> dict[
     for name in given:
         if name not in known:
             valid = "it takes: " + ", ".join(known)
-            raise UsageError(f"report {report.name!r} has no parameter {name!r}{near(name, known)}", hint=valid)
+            raise UsageError(f"report {report.name!r} has no parameter {name!r}{did_you_mean(name, known)}", hint=valid)
     tz = _zone(str(given.get("tz") or "UTC"))
     values = {
         name: _value(name, param, given.get(name, param.default), now=now, tz=tz) for name, param in known.items()
@@ -226,7 +226,7 @@ def _value(name: str, param: Param, value: object, *, now: datetime, tz: tzinfo)
         return None
     if param.choices and value not in param.choices:
         raise UsageError(
-            f"{name} is {value!r}{near(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
+            f"{name} is {value!r}{did_you_mean(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
         )
     if param.type == "timestamptz":
         if not isinstance(value, datetime):

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from erranalytics.classification import rulebook
-from erranalytics.classification.rulebook import Cause, Rule, Rulebook
+from erranalytics.classification.rule import Rule
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.classification.taxonomy import Cause
 from scripts.reference.markdown import GENERATED, code, escape, first_line, page, table
 
 HEAD = """erranalytics knows {causes} causes and recognises them with {rules} rules. Each category of causes has a page.
