@@ -185,7 +185,7 @@ def test_a_fingerprint_of_the_store_is_drafted(tmp_path: Path) -> None:
 
 def test_too_little_is_refused() -> None:
     """A rule needs three characters to wait for."""
-    with pytest.raises(UsageError, match="nothing constant"):
+    with pytest.raises(UsageError, match="no constant part"):
         suggest("12", book=BOOK)
     with pytest.raises(UsageError, match="give a text or a fingerprint"):
         ea.suggest_rule(" ")

@@ -108,7 +108,7 @@ def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
     draft = api.suggest_rule(query, fingerprint=fingerprint, db=db, rules_dir=rules_dir)
     if draft.known:
-        diagnostics.note(draft.told)
+        diagnostics.note(draft.summary)
     else:
         render.write_lines(draft.lines(), out=sys.stdout.buffer)
     return ExitCode.DONE
