@@ -24,6 +24,7 @@ from support.stores import NOW, add_causes, add_incident, add_requests, add_sour
 from erranalytics.output import render
 from erranalytics.output.html import page
 from erranalytics.reports import catalogue, runner
+from erranalytics.reports import values as report_values
 from erranalytics.reports.runner import Result
 from erranalytics.text import display
 
@@ -129,7 +130,7 @@ def test_cells_are_those_of_json_and_of_the_table(name: str, store: duckdb.DuckD
                 assert wanted in (None, "", [])
                 continue
             text, raw = row[column.name]
-            assert text.strip() == display.shown(value, column, short=True).strip()
+            assert text.strip() == report_values.shown(value, column, short=True).strip()
             assert (text if raw is None else json.loads(raw)) == (display.printable(wanted) if isinstance(wanted, str) and raw is None else wanted)  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def test_an_unknown_report_names_its_neighbour() -> None:
         (
             {"sinse": "-7d"},
             "report 'incidents' has no parameter 'sinse', did you mean 'since'?",
-            "it takes: since, until",
+            "its parameters: since, until",
         ),
         ({"since": "yesterdy"}, "'yesterdy' is not a time", "forms: -24h"),
         ({"since": "now", "until": "-1h"}, "the period is empty", None),

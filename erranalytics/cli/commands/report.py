@@ -120,7 +120,7 @@ def report(
     results = ask(names, connection=connection, params=params, limit=limit, explain=explain)
     diagnostics.note(f"store: {api.resolve_db(db)}")
     deliver(results, form=form, output=output)
-    verdicts = [gates.judge(gate, connection=connection, params=params, limit=limit) for gate in wanted]
+    verdicts = [gates.check(gate, connection=connection, params=params, limit=limit) for gate in wanted]
     for verdict in verdicts:
         diagnostics.verdict(verdict.sentence, failed=verdict.failed)
     return ExitCode.FINDINGS if any(verdict.failed for verdict in verdicts) else ExitCode.DONE
