@@ -321,7 +321,7 @@ def test_html_is_a_form_like_the_others(hostile: duckdb.DuckDBPyConnection, tmp_
     assert told.stdout.startswith(b"<!doctype html>")
     refused = command("report", "--html", str(tmp_path / "c.html"), "-f", "csv", *db)
     assert (refused.returncode, refused.stdout) == (2, b"")
-    assert b"--html says the form and the file already" in refused.stderr
+    assert b"--html sets the format and the file already" in refused.stderr
     asked = command("sql", "select 1 as one", "-f", "html", *db)
     assert Reader(asked.stdout.decode()).tables == {"sql": [{"one": ("1", "1")}]}
 
