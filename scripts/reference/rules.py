@@ -1,4 +1,4 @@
-"""The pages about causes and rules: an index, and one page for each category of causes."""
+"""The pages about causes and rules: an index, and a page for each category of causes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD = """erranalytics knows {causes} causes and recognises them with {rules} ru
 A code never changes its meaning. `erranalytics explain CODE` prints the entry of a code on a terminal, and
 `erranalytics explain 'TEXT'` says which rule matches a text."""
 ORDER = "Families of rules are tried in this order, and the first rule that matches decides: {families}."
-NO_RULE = "No rule recognises this cause in a text. It is concluded from the events around it."
+NO_RULE = "No rule recognises this cause in a text. It is derived from the events around it."
 
 
 def pages() -> dict[str, str]:
