@@ -1,6 +1,6 @@
 -- ---
 -- name     = "unknown-errors"
--- title    = "Problems that no rule matches"
+-- title    = "Problems no rule knows"
 -- question = "Which lines look like problems and match no rule?"
 -- common   = ["since", "until", "host", "min_count"]
 -- coverage = ["rejects", "unknown", "undated"]
