@@ -160,7 +160,7 @@ def test_an_unknown_report_names_its_neighbour() -> None:
             "report 'incidents' has no parameter 'sinse', did you mean 'since'?",
             "its parameters: since, until",
         ),
-        ({"since": "yesterdy"}, "'yesterdy' is not a time", "forms: -24h"),
+        ({"since": "yesterdy"}, "'yesterdy' is not a time", "formats: -24h"),
         ({"since": "now", "until": "-1h"}, "the period is empty", None),
         ({"tz": "Mars/Olympus"}, "no time zone named 'Mars/Olympus'", "a name such as"),
     ],

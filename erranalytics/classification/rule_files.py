@@ -1,6 +1,6 @@
 """Read and check the files of rules and the taxonomy, and report all faults of all files with their places.
 
-Imported only when files are read that no form holds (see ``datafiles``).
+Imported only when the files themselves are read, and not a prepared file (see ``datafiles``).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from erranalytics.errors import RuleError, UsageError, did_you_mean
 RULES = datafiles.RULES
 # The family of lines that report no problem; in a block such a line decides only when no other does.
 NOISE = "noise"
-# The fields of a rule in the order of its form; its examples come after them.
+# The fields of a rule in the order of its prepared values; its examples come after them.
 _PLAIN = ("name", "family", "code", "pattern", "confidence", "severity", "since", "until", "remedy")
 _LISTS = ("literals", "references", "implies", "differ")
 
@@ -122,7 +122,7 @@ def read(extra_dirs: Sequence[str | Path] = ()) -> Rulebook:
 
 
 def unchecked() -> dict[str, Any]:
-    """The form of the shipped rules, from files that are not checked."""
+    """The values to prepare of the shipped rules, from files that are not checked."""
     causes, declared = [Cause(**row) for row in taxonomy.rows()], datafiles.families()
     return _values(_ordered([Rule.from_file(data) for data in datafiles.rules()], causes=causes, declared=declared))
 
@@ -185,7 +185,7 @@ def _ordered(rules: Sequence[Rule], *, causes: Iterable[Cause], declared: tuple[
 
 
 def _values(book: Rulebook) -> dict[str, Any]:
-    """The form of the rulebook; it does not hold the paths of the files."""
+    """The values to prepare of a rulebook, without the paths of its files."""
     rules = [
         [
             *(getattr(rule, name) for name in _PLAIN),
@@ -200,7 +200,7 @@ def _values(book: Rulebook) -> dict[str, Any]:
 
 
 def _of_values(values: Mapping[str, Any]) -> Rulebook:
-    """The rulebook from its form, see ``_values``."""
+    """The rulebook from its prepared values, see ``_values``."""
     names = [field.name for field in fields(Cause)]
     causes = [Cause(**dict(zip(names, [*texts, tuple(aliases)], strict=True))) for *texts, aliases in values["causes"]]
     folder, count = str(RULES), len(_PLAIN)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish")
 TIMES = ("-1h", "-24h", "-7d", "-30d", "today", "yesterday", "now")
 # The keys of render.FORMATS, repeated so that completion and help need not load it.
-FORMS = ("table", "vertical", "json", "jsonl", "csv", "md", "html", "parquet")
+FORMATS = ("table", "vertical", "json", "jsonl", "csv", "md", "html", "parquet")
 
 
 def script(command: click.Command, shell: str) -> str:
@@ -37,9 +37,9 @@ def files(_context: click.Context, _parameter: click.Parameter, incomplete: str)
     return [CompletionItem(incomplete, type="file")]
 
 
-def forms(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def formats(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Output formats."""
-    return _offered(dict.fromkeys(FORMS, ""), incomplete)
+    return _offered(dict.fromkeys(FORMATS, ""), incomplete)
 
 
 def reports(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -52,8 +52,8 @@ form_option = click.option(
     default="table",
     show_default=True,
     metavar="FORMAT",
-    shell_complete=completion.forms,
-    help=f"One of {', '.join(completion.FORMS)}.",
+    shell_complete=completion.formats,
+    help=f"One of {', '.join(completion.FORMATS)}.",
 )
 wrapper_option = click.option(
     *("--format", "wrapper"),

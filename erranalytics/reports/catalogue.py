@@ -48,7 +48,7 @@ class Column:
 
 COMMON: dict[str, Param] = {
     "since": Param(type="timestamptz", help="Only from this time on: 2026-11-20, ISO 8601, -24h, -7d"),
-    "until": Param(type="timestamptz", help="Only before this time, in the same forms"),
+    "until": Param(type="timestamptz", help="Only before this time, in the same formats"),
     "host": Param(type="varchar", help="Only this host, as the journal names it"),
     "model": Param(type="varchar", help="Only this model"),
     "endpoint": Param(type="varchar", help="Only this route, such as /api/chat"),
@@ -103,8 +103,8 @@ def folder() -> Path:
     return Path(datafiles.PACKAGE, _place()).resolve()
 
 
-def form_files() -> list[str]:
-    """The files that the form of the reports is made from."""
+def report_files() -> list[str]:
+    """The files from which the reports are prepared."""
     return ["datafiles.py", "reports/catalogue.py", "reports/header.py", *datafiles.listed(_place(), ".sql")]
 
 
@@ -118,16 +118,16 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
     if directory is not None:
         return _read_all(directory)
     directory = folder()
-    form = datafiles.prepared("reports", form_files(), lambda: _form(_read_all(directory).values()))
-    return {data["name"]: _report(data, sql, path=directory / name) for name, data, sql in form}
+    rows = datafiles.prepared("reports", report_files(), lambda: _values(_read_all(directory).values()))
+    return {data["name"]: _report(data, sql, path=directory / name) for name, data, sql in rows}
 
 
 def unchecked() -> list[Any]:
-    """The form of the reports, from files that are not checked."""
+    """The values to prepare of the reports, from files that are not checked."""
     import tomllib
 
     halves = [(path, *_halves(path)) for path in sorted(folder().glob("*.sql"))]
-    return _form(_report(tomllib.loads(_toml(head)), sql, path=path) for path, head, sql in halves)
+    return _values(_report(tomllib.loads(_toml(head)), sql, path=path) for path, head, sql in halves)
 
 
 def read(path: Path) -> Report:
@@ -192,8 +192,8 @@ def _report(data: Mapping[str, Any], sql: str, *, path: Path) -> Report:
     return Report(header=Header(**values), sql=sql, path=path)
 
 
-def _form(reports: Iterable[Report]) -> list[Any]:
-    """The form of the reports: the name of the file, the header and the query of each."""
+def _values(reports: Iterable[Report]) -> list[Any]:
+    """The values to prepare of the reports: the name of the file, the header and the query of each."""
     return [[report.path.name, asdict(report.header), report.sql] for report in reports]
 
 

@@ -255,7 +255,7 @@ def _check_rows(gate: Gate, result: Result) -> Verdict:
         rows = total
     hits = [row for row in rows if gate.holds(row[column.name])]
     if hits:
-        # The row that is furthest beyond the limit stands for the others.
+        # The row that is furthest beyond the limit represents the others.
         worst = hits[0] if isinstance(gate.value, str) else _furthest(hits, gate)
         others = f"; and {len(hits) - 1:,} more {plural(len(hits) - 1, 'row')}" * (len(hits) > 1)
         value = shown(worst[column.name], column, tz=result.tz)

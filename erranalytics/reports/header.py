@@ -1,6 +1,6 @@
 """The schema of the header of a report: unknown keys and wrong types are faults, each with its place.
 
-Imported only when report files are read that no form holds (see ``datafiles``).
+Imported only when the files themselves are read, and not a prepared file (see ``datafiles``).
 """
 
 from __future__ import annotations

@@ -266,5 +266,7 @@ def parse_when(text: str, *, now: datetime, tz: tzinfo) -> datetime:
         moment = datetime.fromisoformat(word)
         return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)
     except (ValueError, OverflowError):
-        hint = "forms: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
+        hint = (
+            "formats: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
+        )
         raise UsageError(f"{text!r} is not a time", hint=hint) from None
