@@ -1,4 +1,4 @@
-"""Put into a wheel the forms of the data files, so that an installed program never reads them one by one."""
+"""Put prepared files into a wheel, so that an installed program never reads its data files one by one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Forms(BuildHookInterface[Any]):
-    """Makes the forms beside the checkout, which stays as it is."""
+class PreparedFiles(BuildHookInterface[Any]):
+    """Makes the prepared files outside the checkout, which stays as it is."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Name the forms to the builder; an editable installation makes its own (see ``erranalytics.datafiles``)."""
+        """Name the prepared files to the builder; an editable installation makes its own, see ``datafiles``."""
         if version == "editable":
             return
         sys.path.insert(0, self.root)
@@ -26,8 +26,8 @@ class Forms(BuildHookInterface[Any]):
             sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory()
         made = {
-            "reports": (catalogue.form_files(), catalogue.untested()),
-            "rulebook": (datafiles.rule_files(), rulebook.untested()),
+            "reports": (catalogue.report_files(), catalogue.unchecked()),
+            "rulebook": (datafiles.rule_files(), rulebook.unchecked()),
             "formats": (datafiles.format_files(), datafiles.formats()),
             "mappings": (datafiles.mapping_files(), datafiles.mappings()),
             "tables": (datafiles.table_files(), datafiles.tables()),
@@ -37,6 +37,6 @@ class Forms(BuildHookInterface[Any]):
             build_data["force_include"][str(path)] = f"erranalytics/__prepared__/{path.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - as the builder calls it
-        """Take the forms away again."""
+        """Remove the prepared files."""
         if version != "editable":
             self._folder.cleanup()

@@ -244,7 +244,7 @@ def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: 
         UsageError: this is not a version.
     """
     from erranalytics.classification import rulebook
-    from erranalytics.explanation import explanation
+    from erranalytics.explanation import lookup
     from erranalytics.ollama import versions
 
     version = versions.checked(ollama_version)
@@ -254,8 +254,8 @@ def explain(text: str, *, rules_dir: Sequence[str | Path] = (), ollama_version: 
         from erranalytics.parsing import lineformats
 
         if roots := log.roots(text, rules=book, formats=lineformats.load()):
-            return explanation.of_log(text, roots, book=book, version=version)
-    return explanation.explain(text, book=book, version=version)
+            return lookup.of_log(text, roots, book=book, version=version)
+    return lookup.explain(text, book=book, version=version)
 
 
 def reclassify(

@@ -26,8 +26,7 @@ from erranalytics.errors import FormatError
 PACKAGE = Path(__file__).parent
 FOLDER = PACKAGE / "__prepared__"
 RULES = PACKAGE / "classification" / "rules"
-TAXONOMY = PACKAGE / "classification" / "taxonomy.csv"
-# The other files that decide a verdict.
+# What else decides on a verdict.
 WITH_RULES = ("classification/innermost.toml", "classification/facts.toml")
 _TABLES = {
     "innermost": "classification/innermost.toml",
@@ -68,6 +67,8 @@ def rule_files() -> list[str]:
     rules = [path for folder in folders for path in listed(f"classification/rules/{folder}")]
     return [
         *_READERS,
+        "classification/taxonomy.py",
+        "classification/rule.py",
         "classification/rulebook.py",
         "classification/rule_files.py",
         "classification/taxonomy.csv",
@@ -75,17 +76,6 @@ def rule_files() -> list[str]:
         "classification/rules/families.toml",
         *rules,
     ]
-
-
-def taxonomy() -> Iterator[dict[str, Any]]:
-    """The rows of the taxonomy, with aliases as a tuple."""
-    import csv
-    import re
-
-    with TAXONOMY.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            row.pop("match", None)
-            yield {**row, "aliases": tuple(re.findall(r"[^|;, ]+", row["aliases"]))}
 
 
 def families() -> tuple[str, ...]:

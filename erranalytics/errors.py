@@ -87,16 +87,13 @@ class StoreLockedError(StoreError):
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the nearest valid word, or an empty text."""
-    import difflib
-
-    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f" (did you mean '{match[0]}'?)" if match else ""
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """``, did you mean 'x'?`` for the nearest name, or an empty text."""
+    """The valid word that is nearest to a wrong one; empty when none is near."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""
+    return next(iter(get_close_matches(word, list(words), n=1, cutoff=0.5)), "")
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """``, did you mean 'x'?`` for the end of a message; empty when no valid word is near."""
+    near = nearest(word, words)
+    return f", did you mean {near!r}?" if near else ""

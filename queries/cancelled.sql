@@ -1,7 +1,7 @@
 -- ---
 -- name     = "cancelled"
 -- title    = "Calls their clients gave up"
--- question = "Who gives up, after how long, and is it a timeout?"
+-- question = "Which clients give up, after how long, and is it a timeout?"
 -- common   = ["since", "until", "host", "model", "endpoint"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [

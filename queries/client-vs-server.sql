@@ -1,7 +1,7 @@
 -- ---
 -- name     = "client-vs-server"
 -- title    = "What the server said, and what its clients got"
--- question = "What did the server call 200 that the client never got?"
+-- question = "Which answers did the server log as 200 that the client never got?"
 -- common   = ["since", "until", "host", "model", "endpoint"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [

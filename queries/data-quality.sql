@@ -5,16 +5,16 @@
 -- common   = ["host"]
 -- coverage = ["rejects", "unknown", "undated", "sessions", "gaps"]
 -- columns  = [
---   {name = "source", type = "varchar", meaning = "Path of the input; the first row is all of them"},
---   {name = "accounted", type = "varchar", meaning = """yes when line_count is the sum of the four that follow, else \
---      how many lines are missing"""},
+--   {name = "source", type = "varchar", meaning = "Path of the input; the first row is for all of them"},
+--   {name = "accounted", type = "varchar", meaning = """yes if line_count is the sum of the four that follow, or \
+--      else how many lines are missing"""},
 --   {name = "line_count", type = "bigint", meaning = "Physical lines read"},
 --   {name = "event_count", type = "bigint", meaning = "Records kept"},
 --   {name = "folded_count", type = "bigint", meaning = "Further lines of these records"},
 --   {name = "duplicate_count", below = true, type = "bigint", meaning = "Lines already known from another source"},
 --   {name = "reject_count", type = "bigint", meaning = "Lines that could not be a record"},
 --   {name = "reject_reasons", below = true, type = "varchar", meaning = "Why not"},
---   {name = "unknown_count", below = true, type = "bigint", meaning = "Records of no known shape"},
+--   {name = "unknown_count", below = true, type = "bigint", meaning = "Records in no known format"},
 --   {name = "foreign_count", below = true, type = "bigint", meaning = "Records of other programs"},
 --   {name = "known_share", type = "double", unit = "share", meaning = """Lines in a known shape, of all that are not \
 --      known to be of other programs"""},

@@ -9,7 +9,7 @@
 --   {name = "incident_count", type = "bigint", meaning = """Failures with this root; 0 when it was only seen as an \
 --      echo of another cause"""},
 --   {name = "error_count", type = "bigint", meaning = "Lines that say so, echoes included"},
---   {name = "request_count", type = "bigint", meaning = "Requests the failures took with them"},
+--   {name = "request_count", type = "bigint", meaning = "Requests that the failures hit"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First seen"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last seen"},
 --   {name = "share", type = "double", unit = "share", meaning = "incident_count of all incidents in the period"},

@@ -1,12 +1,12 @@
 -- ---
 -- name     = "errors-by-client"
 -- title    = "Errors by client"
--- question = "Which client fails, how often, and of what?"
+-- question = "Which client fails, how often, and why?"
 -- common   = ["since", "until", "host", "model", "endpoint", "code", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
---   {name = "client", type = "varchar", meaning = """Library and version that recorded its calls, else the address \
---      in the access lines; unknown where no request was hit"""},
+--   {name = "client", type = "varchar", meaning = """Library and version that recorded its calls, or else the \
+--      address in the access lines; unknown if no request was hit"""},
 --   {name = "seen_by", below = true, type = "varchar", meaning = """client: its own records count; server: access \
 --      lines of an address whose calls nobody recorded; empty: nobody"""},
 --   {name = "incident_count", type = "bigint", meaning = """Failures counted under it; all rows together are those \
@@ -22,8 +22,8 @@
 --   {name = "rate_high", below = true, type = "double", unit = "share", meaning = """Upper end of the 95 % Wilson \
 --      interval"""},
 --   {name = "not_observable_count", below = true, type = "bigint", meaning = """Of the requests, streams logged as \
---      200, whose end nobody saw"""},
---   {name = "cancelled_count", below = true, type = "bigint", meaning = "Of the requests, given up by the client"},
+--      200, whose end is unknown"""},
+--   {name = "cancelled_count", below = true, type = "bigint", meaning = "Requests of these that the client gave up"},
 --   {name = "top_code", type = "varchar", meaning = "Code with most incidents in it"},
 --   {name = "top_count", below = true, type = "bigint", meaning = "Incidents of that code"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First incident"},

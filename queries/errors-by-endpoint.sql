@@ -1,7 +1,7 @@
 -- ---
 -- name     = "errors-by-endpoint"
 -- title    = "Errors by route"
--- question = "Which route fails, how often, and of what?"
+-- question = "Which route fails, how often, and why?"
 -- common   = ["since", "until", "host", "model", "code", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
@@ -20,7 +20,7 @@
 --   {name = "rate_high", below = true, type = "double", unit = "share", meaning = """Upper end of the 95 % Wilson \
 --      interval"""},
 --   {name = "not_observable_count", below = true, type = "bigint", meaning = """Of the requests, streams logged as \
---      200, whose end nobody saw"""},
+--      200, whose end is unknown"""},
 --   {name = "top_code", type = "varchar", meaning = "Code with most incidents in it"},
 --   {name = "top_count", below = true, type = "bigint", meaning = "Incidents of that code"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First incident"},

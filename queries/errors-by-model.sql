@@ -1,12 +1,12 @@
 -- ---
 -- name     = "errors-by-model"
 -- title    = "Errors by model"
--- question = "Which model fails, how often, and of what?"
+-- question = "Which model fails, how often, and why?"
 -- common   = ["since", "until", "host", "endpoint", "code", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
 --   {name = "model", type = "varchar", meaning = """Model; the digest of its file where a failed load names nothing \
---      else; unknown where the log does not tell"""},
+--      else; unknown if the log does not name it"""},
 --   {name = "incident_count", type = "bigint", meaning = """Failures counted under it; all rows together are those \
 --      of error-frequency"""},
 --   {name = "failed_count", type = "bigint", meaning = """Inference requests answered with an error or broken off: \
@@ -20,7 +20,7 @@
 --   {name = "rate_high", below = true, type = "double", unit = "share", meaning = """Upper end of the 95 % Wilson \
 --      interval"""},
 --   {name = "not_observable_count", below = true, type = "bigint", meaning = """Of the requests, streams logged as \
---      200, whose end nobody saw"""},
+--      200, whose end is unknown"""},
 --   {name = "top_code", type = "varchar", meaning = "Code with most incidents in it"},
 --   {name = "top_count", below = true, type = "bigint", meaning = "Incidents of that code"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First incident"},

@@ -22,7 +22,7 @@
 --      compared_to"""},
 --   {name = "compared_to", below = true, type = "varchar", meaning = "The version before that has enough requests"},
 --   {name = "not_observable_count", below = true, type = "bigint", meaning = """Of the requests, streams logged as \
---      200, whose end nobody saw"""},
+--      200, whose end is unknown"""},
 --   {name = "top_code", below = true, type = "varchar", meaning = "Code with most incidents in it"},
 --   {name = "top_count", below = true, type = "bigint", meaning = "Incidents of that code"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First incident"},

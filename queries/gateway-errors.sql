@@ -1,12 +1,12 @@
 -- ---
 -- name     = "gateway-errors"
 -- title    = "What gateways answered"
--- question = "Which errors did the gateways in front send, why, and what had Ollama said?"
+-- question = "Which errors did the gateways in front of Ollama send, why, and what had Ollama answered?"
 -- common   = ["since", "until", "host", "model", "endpoint", "code", "min_count"]
 -- coverage = ["unknown", "rejects", "undated"]
 -- columns  = [
---   {name = "status", type = "smallint", meaning = """Status the gateway sent; below 400 when the answer broke after \
---      its first byte, empty when only its error log tells"""},
+--   {name = "status", type = "smallint", meaning = """Status the gateway sent; below 400 when the answer broke \
+--      after its first byte, empty when only its error log has it"""},
 --   {name = "code", type = "varchar", meaning = """Code of the cause: of the incident of both sides, where Ollama's \
 --      line of the request is known"""},
 --   {name = "endpoint", type = "varchar", meaning = "Route; empty when the log does not name it"},

@@ -12,9 +12,9 @@
 --      recovered by itself"""},
 --   {name = "title", below = true, type = "varchar", meaning = "What happened"},
 --   {name = "models", below = true, type = "varchar[]", meaning = "Models its records name"},
---   {name = "request_count", type = "bigint", meaning = "Requests it took with it"},
+--   {name = "request_count", type = "bigint", meaning = "Requests that it hit"},
 --   {name = "error_count", below = true, type = "bigint", meaning = "Records that echo it"},
---   {name = "call_count", below = true, type = "bigint", meaning = "Calls of clients it took with it"},
+--   {name = "call_count", below = true, type = "bigint", meaning = "Client calls that it hit"},
 --   {name = "restart_count", below = true, type = "bigint", meaning = "How often the server was started again in it"},
 --   {name = "is_recovered", below = true, type = "boolean", meaning = """The server tried again by itself and was \
 --      ready: then it is a notice"""},

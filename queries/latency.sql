@@ -1,13 +1,13 @@
 -- ---
 -- name     = "latency"
 -- title    = "How long requests take"
--- question = "How long do requests take, apart by how they ended, and is it the load of a model that makes them slow?"
+-- question = "How long do requests take, by how they ended, and does the load of a model make them slow?"
 -- common   = ["since", "until", "host", "model", "endpoint", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
 --   {name = "name", type = "varchar", meaning = """Route, or what --param by=… names; the last rows are all of them, \
 --      except by=surface, where a request may be seen several times"""},
---   {name = "fate", type = "varchar", meaning = """answered (completed, or a 200 that nothing speaks against), \
+--   {name = "fate", type = "varchar", meaning = """answered (completed, or a 200 that nothing contradicts), \
 --      suspected (a 200 over the death of a runner), failed, cancelled: never mixed"""},
 --   {name = "request_count", type = "bigint", meaning = """Requests; one that several saw counts once, where it was \
 --      seen nearest to the model (with by=surface once at each)"""},
@@ -46,7 +46,7 @@
 -- type = "varchar"
 -- choices = ["inference", "all"]
 -- default = "inference"
--- help = "Routes of inference, or all but polls"
+-- help = "Inference routes, or all except polls"
 -- ---
 select
     name, fate, request_count, timed_count, p50_us, p90_us, p95_us, p99_us, max_us, warm_count, warm_p50_us,

@@ -1,12 +1,13 @@
 -- ---
 -- name     = "model-loads"
 -- title    = "Loads of models, newest first"
--- question = "Which models were loaded, how long did it take, how much memory did they want, and which loads failed?"
+-- question = "Which models were loaded, how long did it take, how much memory did they need, and which loads failed?"
 -- common   = ["since", "until", "host", "model", "code"]
 -- coverage = ["unknown", "undated", "crashes", "sessions"]
 -- columns  = [
 --   {name = "ts", type = "timestamptz", meaning = "When the runner was started, or the load was refused"},
---   {name = "model", type = "varchar", meaning = "Model, else the title in its file, else the digest of it"},
+--   {name = "model", type = "varchar", meaning = """Model, or else the title in its file, or else the digest of the \
+--      file"""},
 --   {name = "version", below = true, type = "varchar", meaning = "Version of Ollama"},
 --   {name = "host", below = true, type = "varchar", meaning = "Host"},
 --   {name = "duration_us", type = "bigint", unit = "us", meaning = """Until it was ready or gave up; empty when no \
@@ -19,10 +20,11 @@
 --      the log tells how many"""},
 --   {name = "weights_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory of the weights"},
 --   {name = "kv_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory of the key/value cache"},
---   {name = "graph_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory to compute in"},
---   {name = "required_bytes", type = "bigint", unit = "bytes", meaning = """What the log says was needed, all \
---      devices together"""},
---   {name = "available_bytes", type = "bigint", unit = "bytes", meaning = "What the log says was free for it before"},
+--   {name = "graph_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory for computing"},
+--   {name = "required_bytes", type = "bigint", unit = "bytes", meaning = """Memory needed according to the log, on \
+--      all devices together"""},
+--   {name = "available_bytes", type = "bigint", unit = "bytes", meaning = """Memory free for it before, according \
+--      to the log"""},
 --   {name = "outcome", type = "varchar", meaning = "loaded, failed, oom, or unknown (the end is not in the log)"},
 --   {name = "code", below = true, type = "varchar", meaning = "Code of the cause when it failed"},
 --   {name = "cause", below = true, type = "varchar", meaning = "That cause in a sentence"},
@@ -34,7 +36,7 @@
 -- [param.outcome]
 -- type = "varchar"
 -- choices = ["loaded", "failed", "oom", "unknown"]
--- help = "Only loads that ended so"
+-- help = "Only loads that ended like this"
 -- [param.limit]
 -- type = "integer"
 -- default = 100

@@ -6,13 +6,13 @@
 -- coverage = ["undated", "sessions", "gaps"]
 -- columns  = [
 --   {name = "kind", type = "varchar", meaning = """code, or template: lines that look like a problem and that no \
---      rule knows"""},
+--      rule matches"""},
 --   {name = "name", type = "varchar", meaning = "Code, or fingerprint of the template"},
 --   {name = "after_count", type = "bigint", meaning = """Failures in which the code was seen since then, as root or \
 --      echo; lines of a template"""},
 --   {name = "before_count", type = "bigint", meaning = "The same before then; 0 for what is new"},
---   {name = "untold_count", below = true, type = "bigint", meaning = """Seen without the time or version that would \
---      tell on which side"""},
+--   {name = "untold_count", below = true, type = "bigint", meaning = """Seen without a time or version that says \
+--      on which side"""},
 --   {name = "first_ts", type = "timestamptz", meaning = "First seen since then"},
 --   {name = "last_ts", below = true, type = "timestamptz", meaning = "Last seen"},
 --   {name = "first_version", type = "varchar", meaning = "Lowest version of Ollama it was seen with since then"},
@@ -24,12 +24,12 @@
 -- ]
 -- [param.since_version]
 -- type = "varchar"
--- help = "New with this version of Ollama or a later one, such as 0.32.0; together with --since, both"
+-- help = "New with this version of Ollama or a later one, such as 0.32.0; with --since, both must hold"
 -- [param.show]
 -- type = "varchar"
 -- choices = ["new", "all"]
 -- default = "new"
--- help = "all: also what was seen before"
+-- help = "all also shows what was seen before"
 -- ---
 select
     kind, name, after_count, before_count, untold_count, first_ts, last_ts, first_version, severity, title, remedy,

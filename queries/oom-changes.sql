@@ -7,7 +7,7 @@
 -- columns  = [
 --   {name = "incident_id", type = "bigint", meaning = "Number of the incident"},
 --   {name = "code", below = true, type = "varchar", meaning = "Code of the root cause"},
---   {name = "model", below = true, type = "varchar", meaning = "Model, else the digest of its file"},
+--   {name = "model", below = true, type = "varchar", meaning = "Model, or else the digest of its file"},
 --   {name = "missing_bytes", type = "bigint", unit = "bytes", meaning = "What was missing"},
 --   {name = "change", type = "varchar", meaning = "The change; those that cost the answers least come first"},
 --   {name = "saved_bytes", type = "bigint", unit = "bytes", meaning = "What it saves"},

@@ -8,8 +8,8 @@
 -- columns   = [
 --   {name = "first_ts", type = "timestamptz", meaning = "When it began"},
 --   {name = "code", below = true, type = "varchar", meaning = "Code of the root cause"},
---   {name = "model", type = "varchar", meaning = "Model, else the digest of its file"},
---   {name = "device", type = "varchar", meaning = "Device the log names, or host"},
+--   {name = "model", type = "varchar", meaning = "Model, or else the digest of its file"},
+--   {name = "device", type = "varchar", meaning = "Device that the log names, or host"},
 --   {name = "needed_bytes", type = "bigint", unit = "bytes", meaning = """What was needed; without free_bytes \
 --      perhaps only the buffer that failed"""},
 --   {name = "free_bytes", type = "bigint", unit = "bytes", meaning = """What was free: on the device less what the \
@@ -22,7 +22,7 @@
 --   {name = "kv_cache_type", below = true, type = "varchar", meaning = "Type of the key/value cache"},
 --   {name = "models_beside", below = true, type = "varchar", meaning = """Models loaded then: their keep-alive had \
 --      not passed"""},
---   {name = "request_count", below = true, type = "bigint", meaning = "Requests it took with it"},
+--   {name = "request_count", below = true, type = "bigint", meaning = "Requests that it hit"},
 --   {name = "would_fit_with", below = true, type = "varchar", meaning = """The single change that would have fitted \
 --      and costs the answers least; all of them, with the formula: --explain"""},
 --   {name = "note", below = true, type = "varchar", meaning = "Which number the log does not give"},

@@ -15,7 +15,7 @@
 --      as from --since to --until; empty without --since and where the log does not reach back"""},
 --   {name = "is_burst", type = "boolean", meaning = """At least 5 failures, and more than the median of all steps of \
 --      this code and three times the median distance from it"""},
---   {name = "request_count", type = "bigint", meaning = "Requests they took with them"},
+--   {name = "request_count", type = "bigint", meaning = "Requests that they hit"},
 --   {name = "title", below = true, type = "varchar", meaning = "What happened"},
 -- ]
 -- ---

@@ -7,7 +7,7 @@
 -- columns  = [
 --   {name = "code", type = "varchar", meaning = "Code of the root cause"},
 --   {name = "incident_count", type = "bigint", meaning = "Failures of severity error or critical"},
---   {name = "request_count", type = "bigint", meaning = "Requests they took with them"},
+--   {name = "request_count", type = "bigint", meaning = "Requests that they hit"},
 --   {name = "suspected_count", type = "bigint", meaning = "Streams logged as 200 although their runner died"},
 --   {name = "first_ts", type = "timestamptz", meaning = "First seen in the period"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last seen"},

@@ -21,7 +21,7 @@
 --   {name = "known_count", type = "bigint", meaning = """Of the streams, those whose end is proven: completed, \
 --      failed or truncated"""},
 --   {name = "truncated_count", type = "bigint", meaning = "Of these, ended without a last chunk and without an error"},
---   {name = "cancelled_count", type = "bigint", meaning = "Streams the client went away from, in neither count"},
+--   {name = "cancelled_count", type = "bigint", meaning = "Streams that the client left, in neither count"},
 --   {name = "suspected_count", type = "bigint", meaning = "Streams logged as 200 although the runner died"},
 -- ]
 -- ---

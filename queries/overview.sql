@@ -7,7 +7,7 @@
 -- columns  = [
 --   {name = "hosts", type = "varchar[]", meaning = "Hosts in the store"},
 --   {name = "versions", type = "varchar[]", meaning = "Versions of Ollama, in order of their first start"},
---   {name = "first_ts", type = "timestamptz", meaning = "Begin of the period, or of the log inside it"},
+--   {name = "first_ts", type = "timestamptz", meaning = "Beginning of the period, or of the log within it"},
 --   {name = "last_ts", type = "timestamptz", meaning = "End of the period, or of the log inside it"},
 --   {name = "source_count", type = "bigint", meaning = "Inputs"},
 --   {name = "request_count", type = "bigint", meaning = "Inference requests"},

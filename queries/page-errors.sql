@@ -16,7 +16,7 @@
 -- [param.width]
 -- type = "varchar"
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
--- help = "Width of a step; without it, as wide as the period needs"
+-- help = "Width of a step; by default as wide as the period needs"
 -- ---
 select bucket, width, category, place, incident_count
 from report_page_errors($since, $until, $host, $tz, $width)

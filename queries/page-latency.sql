@@ -18,7 +18,7 @@
 -- [param.width]
 -- type = "varchar"
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
--- help = "Width of a step; without it, as wide as the period needs"
+-- help = "Width of a step; by default as wide as the period needs"
 -- ---
 select bucket, width, request_count, p50_us, p90_us, p99_us
 from report_page_latency($since, $until, $host, $tz, $width)

@@ -8,7 +8,7 @@
 --   {name = "session_id", type = "integer", meaning = "Number of the run"},
 --   {name = "host", type = "varchar", meaning = "Host, where the log names it"},
 --   {name = "version", type = "varchar", meaning = "Version of Ollama"},
---   {name = "first_ts", type = "timestamptz", meaning = "Its start, else its first record"},
+--   {name = "first_ts", type = "timestamptz", meaning = "Its start, or else its first record"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Its last record"},
 --   {name = "end_reason", type = "varchar", meaning = "stopped, crashed, oom_killed, restarted, running or unknown"},
 --   {name = "is_start_seen", type = "boolean", meaning = "The log holds its start"},

@@ -11,7 +11,7 @@
 --   {name = "completed_count", type = "bigint", meaning = "Proven to have finished"},
 --   {name = "failed_count", type = "bigint", meaning = "Ended with an error, before or after the first byte"},
 --   {name = "truncated_count", type = "bigint", meaning = "Ended without a last chunk"},
---   {name = "cancelled_count", type = "bigint", meaning = "The client went away"},
+--   {name = "cancelled_count", type = "bigint", meaning = "The client left"},
 --   {name = "suspected_count", type = "bigint", meaning = """Logged as 200 although the runner died; not among the \
 --      next"""},
 --   {name = "not_observable_count", type = "bigint", meaning = "Logged as 200, which proves nothing"},
@@ -19,7 +19,7 @@
 -- [param.width]
 -- type = "varchar"
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
--- help = "Width of a step; without it, as wide as the period needs"
+-- help = "Width of a step; by default as wide as the period needs"
 -- ---
 select
     bucket, width, completed_count, failed_count, truncated_count, cancelled_count, suspected_count,

@@ -1,7 +1,7 @@
 -- ---
 -- name     = "page"
 -- title    = "What this page is about"
--- question = "Which store, which period and how much of it?"
+-- question = "Which store, which period, and how much data?"
 -- part     = true
 -- parts    = [
 --   "overview", "overview-failing", "overview-rates", "overview-trend", "coverage", "page-errors",
@@ -14,7 +14,7 @@
 -- columns  = [
 --   {name = "store", type = "varchar", meaning = "Name of its file, without the folder; empty in memory"},
 --   {name = "hosts", type = "varchar[]", meaning = "Hosts in it"},
---   {name = "first_ts", type = "timestamptz", meaning = "Begin of the period, or of the log inside it"},
+--   {name = "first_ts", type = "timestamptz", meaning = "Beginning of the period, or of the log within it"},
 --   {name = "last_ts", type = "timestamptz", meaning = "End of the period, or of the log inside it"},
 --   {name = "source_count", type = "bigint", meaning = "Inputs"},
 --   {name = "event_count", type = "bigint", meaning = "Records read from them, in and outside of the period"},
@@ -22,7 +22,7 @@
 -- [param.width]
 -- type = "varchar"
 -- choices = ["minute", "hour", "day", "week", "month", "year"]
--- help = "Width of a step in the charts; without it, as wide as the period needs"
+-- help = "Width of a step in the charts; by default as wide as the period needs"
 -- ---
 with logs as (select * from logs_of($since, $until, $host)),
 records as (

@@ -7,10 +7,10 @@
 -- columns  = [
 --   {name = "code", type = "varchar", meaning = "Code of the root cause"},
 --   {name = "action", below = true, type = "varchar", meaning = "pull, push or another route that asked for it"},
---   {name = "registry", below = true, type = "varchar", meaning = """Host the text or the name of the model tells; \
---      unknown where neither does"""},
+--   {name = "registry", below = true, type = "varchar", meaning = """Host that the text or the name of the model \
+--      gives; unknown if neither does"""},
 --   {name = "model", type = "varchar", meaning = """Model that was asked for, as the call or the URL names it; \
---      unknown where neither does"""},
+--      unknown if neither does"""},
 --   {name = "incident_count", type = "bigint", meaning = "Failures with that root"},
 --   {name = "error_count", below = true, type = "bigint", meaning = "Lines that say so, echoes included"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First of them"},

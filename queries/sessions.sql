@@ -16,7 +16,7 @@
 --   {name = "request_count", type = "bigint", meaning = "Requests of inference"},
 --   {name = "failed_count", type = "bigint", meaning = """Those that failed; a 200 proves nothing and is not among \
 --      them"""},
---   {name = "cancelled_count", below = true, type = "bigint", meaning = "Those whose client went away"},
+--   {name = "cancelled_count", below = true, type = "bigint", meaning = "Those whose client left"},
 --   {name = "incident_count", type = "bigint", meaning = "Failures, warnings and worse"},
 --   {name = "top_code", below = true, type = "varchar", meaning = """The most frequent of their codes, its cause, \
 --      and how often"""},

@@ -1,7 +1,7 @@
 -- ---
 -- name     = "stream-trend"
 -- title    = "Streams over time"
--- question = "Since when do streams break, and how sure is that?"
+-- question = "Since when do streams break, and how certain is that?"
 -- common   = ["since", "until", "host", "model", "endpoint", "bucket", "tz", "min_count"]
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
@@ -12,7 +12,7 @@
 --   {name = "known_count", type = "bigint", meaning = """Outcome proven: completed, failed or truncated; the \
 --      denominator"""},
 --   {name = "bad_count", type = "bigint", meaning = "Failed or truncated: the numerator"},
---   {name = "cancelled_count", type = "bigint", meaning = "The client went away; in neither side of the rate"},
+--   {name = "cancelled_count", type = "bigint", meaning = "The client left; in neither side of the rate"},
 --   {name = "suspected_count", type = "bigint", meaning = """Logged as 200 although the runner died, and seen by no \
 --      client"""},
 --   {name = "not_observable_count", type = "bigint", meaning = "Logged as 200, which proves nothing"},

@@ -6,13 +6,13 @@
 -- coverage = ["not_observable", "undated", "crashes"]
 -- columns  = [
 --   {name = "endpoint", type = "varchar", meaning = """Route that can stream, or what --param by=… names; the last \
---      row is all of them"""},
+--      row is for all of them"""},
 --   {name = "stream_count", type = "bigint", meaning = "Streams; one that server and client saw counts once"},
 --   {name = "known_count", type = "bigint", meaning = """Outcome proven: completed, failed or truncated; the \
 --      denominator"""},
 --   {name = "failed_count", type = "bigint", meaning = "Ended with an error, before or after the first byte"},
 --   {name = "truncated_count", type = "bigint", meaning = "Ended without a last chunk; only a client can see it"},
---   {name = "cancelled_count", type = "bigint", meaning = "The client went away; in neither side of the rate"},
+--   {name = "cancelled_count", type = "bigint", meaning = "The client left; in neither side of the rate"},
 --   {name = "suspected_count", below = true, type = "bigint", meaning = """Logged as 200 although the runner died: \
 --      part of not_observable_count"""},
 --   {name = "not_observable_count", below = true, type = "bigint", meaning = "Logged as 200, which proves nothing"},

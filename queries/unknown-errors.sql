@@ -8,7 +8,7 @@
 --   {name = "event_count", type = "bigint", meaning = "Records of this template in the period that no rule matches"},
 --   {name = "template", type = "varchar", meaning = "Message with everything that varies masked"},
 --   {name = "level", type = "varchar", meaning = "Worst level, as it was written; empty when the lines name none"},
---   {name = "format", type = "varchar", meaning = "Line format; unknown when none fits"},
+--   {name = "format", type = "varchar", meaning = "Line format; unknown when none matches"},
 --   {name = "first_ts", below = true, type = "timestamptz", meaning = "First seen in the period"},
 --   {name = "last_ts", type = "timestamptz", meaning = "Last seen in the period"},
 --   {name = "share", below = true, type = "double", unit = "share", meaning = """event_count of all rows of this \

@@ -1,1 +1,1 @@
-"""EVENTS → VERDICTS: which cause a text names, with its remedy."""
+"""EVENTS → VERDICTS: which cause a text names, and its remedy."""

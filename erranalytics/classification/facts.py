@@ -1,7 +1,7 @@
-"""What a problem says in numbers and names, as typed columns; they are data (``data/facts.toml``).
+"""The numbers and names that the text of a problem states, as typed columns declared in ``facts.toml``.
 
-A rule gives a fact by a group of its name. What the rule that decided does not capture, the patterns of the fact
-find in any text: how a runner ended or which port was called is said in the same words by many rules.
+A rule captures a fact with a group of its name. Where the winning rule has no such group, the patterns of the fact
+itself search the text, because many rules share the words for how a runner ended or which port was called.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from erranalytics.text.literals import literals_in
 FACTS = Path(__file__).parent / "facts.toml"
 
 Kind = Literal["text", "model", "integer", "bytes"]
-# Names of groups behind the stem of a size, and what a bare number in them counts.
+# Suffixes of the groups that hold a size, and the unit of a bare number in each.
 _UNITS = {"": 1, "_bytes": 1, "_mib": 2**20, "_mb": 2**20}
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# Both are the default; a model is the same with and without them.
+# Both parts are defaults; a model is the same with and without them.
 _DEFAULT_REGISTRY = r"^registry\.ollama\.ai/(?:library/)?"
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One way a fact shows in any text: what must stand there, the pattern with one group, and its proof."""
+    """One way a fact shows in any text: the literals it needs, the pattern with one group, and its proof."""
 
     needs: tuple[str, ...]
     pattern: str
@@ -49,14 +49,14 @@ class Fact:
 
     @property
     def groups(self) -> dict[str, int]:
-        """The names a group of a rule may have to give this fact, with what a bare number in it counts."""
+        """The names of the groups that capture this fact, each with the unit of a bare number in it."""
         if self.type != "bytes":
             return {self.name: 1}
         return {self.name.removesuffix("_bytes") + suffix: factor for suffix, factor in _UNITS.items()}
 
     @property
     def dtype(self) -> pl.DataType:
-        """Type of its column."""
+        """The type of its column."""
         return pl.String() if self.type in {"text", "model"} else pl.Int64()
 
 
@@ -70,8 +70,8 @@ def book() -> tuple[Fact, ...]:
             type=row["type"],
             meaning=row["meaning"],
             seen=tuple(
-                Seen(tuple(one["needs"]), f"(?m){one['pattern']}", tuple(one["example"]), tuple(one["counterexample"]))
-                for one in row.get("seen", ())
+                Seen(tuple(way["needs"]), f"(?m){way['pattern']}", tuple(way["example"]), tuple(way["counterexample"]))
+                for way in row.get("seen", ())
             ),
         )
         for row in rows
@@ -79,35 +79,37 @@ def book() -> tuple[Fact, ...]:
 
 
 def schema() -> pl.Schema:
-    """Names and types of the columns that ``columns`` makes."""
+    """The names and types of the columns of ``columns``."""
     return pl.Schema({fact.name: fact.dtype for fact in book()})
 
 
-def find(texts: pl.Series, *, owners: pl.Series, told: Mapping[str, Sequence[int]], quiet: Sequence[int]) -> pl.Series:
-    """The facts that stand in each text, as a JSON object of strings.
+def find(
+    texts: pl.Series, *, owners: pl.Series, capturing: Mapping[str, Sequence[int]], quiet: Sequence[int]
+) -> pl.Series:
+    """The facts that the patterns find in each text, as a JSON object of strings.
 
     Args:
-        texts: all readings of each problem, see ``unwrap``.
-        owners: the number of the rule that decided, for each text.
-        told: for facts by name the rules that have a group for it; they are not looked for there.
-        quiet: the rules that report no problem; nothing is looked for there.
+        texts: all readings of each problem, see ``innermost``.
+        owners: the number of the winning rule of each text.
+        capturing: the rules that have a group for a fact, by its name; it is not searched for in their texts.
+        quiet: the rules that report no problem; their texts are not searched.
 
     Returns:
-        JSON objects, null where nothing was found.
+        JSON objects; null where no pattern matches.
     """
     words = literals_in(texts, _needs())
-    found = [
-        _found(seen, [*told.get(fact.name, ()), *quiet]).alias(fact.name)
+    values = [
+        _first_match(ways, [*capturing.get(fact.name, ()), *quiet]).alias(fact.name)
         for fact in book()
-        if (seen := [one for one in fact.seen if not set(words).isdisjoint(one.needs)])
+        if (ways := [way for way in fact.seen if not set(words).isdisjoint(way.needs)])
     ]
-    if not found:
+    if not values:
         return texts.clear(len(texts))
     table = pl.DataFrame({"text": texts, "owner": owners}).with_row_index("row")
-    some = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
-    some = some.filter(pl.col("held").list.len() > 0)
-    said = some.select(pl.struct(found).struct.json_encode().alias("said")).select(slim(pl.col("said"))).to_series()
-    return texts.clear(len(texts)).scatter(some.get_column("row"), said)
+    table = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
+    table = table.filter(pl.col("held").list.len() > 0)
+    objects = table.select(pl.struct(values).struct.json_encode().alias("facts")).select(slim(pl.col("facts")))
+    return texts.clear(len(texts)).scatter(table.get_column("row"), objects.to_series())
 
 
 @cache
@@ -115,27 +117,27 @@ def _needs() -> list[str]:
     return sorted({word for fact in book() for seen in fact.seen for word in seen.needs})
 
 
-def _found(ways: Sequence[Seen], told: Sequence[int]) -> pl.Expr:
-    """What the first of some patterns finds in ``text`` that finds anything; null where the rule itself tells it."""
-    is_open = ~pl.col("owner").is_in(list(told))
+def _first_match(ways: Sequence[Seen], exempt: Sequence[int]) -> pl.Expr:
+    """The group of the first pattern that matches ``text``; null in the texts of the exempt rules."""
+    is_open = ~pl.col("owner").is_in(list(exempt))
     return pl.coalesce(
-        pl.when(is_open & pl.any_horizontal(pl.col("held").list.contains(need) for need in seen.needs))
+        pl.when(is_open & pl.any_horizontal(pl.col("held").list.contains(need) for need in way.needs))
         .then("text")
-        .str.extract(seen.pattern, 1)
-        for seen in ways
+        .str.extract(way.pattern, 1)
+        for way in ways
     )
 
 
-def merge(captures: pl.Expr, found: pl.Expr) -> pl.Expr:
-    """Two JSON objects without a common key as one; null is an empty one."""
-    both = captures.str.head(-1) + "," + found.str.slice(1)
-    return pl.coalesce(both, captures, found)
+def merge(captures: pl.Expr, others: pl.Expr) -> pl.Expr:
+    """Two JSON objects without a common key as one; null is an empty object."""
+    both = captures.str.head(-1) + "," + others.str.slice(1)
+    return pl.coalesce(both, captures, others)
 
 
 def slim(objects: pl.Expr) -> pl.Expr:
     """JSON objects of strings without their nulls; null when nothing is left."""
-    some = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    return pl.when(some != "{}").then(some)
+    rest = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
+    return pl.when(rest != "{}").then(rest)
 
 
 def columns(captures: pl.Series) -> pl.DataFrame:
@@ -148,10 +150,10 @@ def columns(captures: pl.Series) -> pl.DataFrame:
         captures: JSON objects of strings, nulls allowed.
 
     Returns:
-        A frame of the same height with ``schema()``; null where the text does not tell the fact.
+        A frame of the same height with ``schema()``; null where the text does not state the fact.
     """
     names = [group for fact in book() for group in fact.groups]
-    texts = captures.rename("said").str.json_decode(pl.Struct(dict.fromkeys(names, pl.String()))).struct.unnest()
+    texts = captures.rename("facts").str.json_decode(pl.Struct(dict.fromkeys(names, pl.String()))).struct.unnest()
     values = texts.select(
         pl.coalesce(_value(group, fact, factor) for group, factor in fact.groups.items()).alias(fact.name)
         for fact in book()
@@ -171,7 +173,7 @@ def _value(group: str, fact: Fact, factor: int) -> pl.Expr:
         plain = text.str.to_integer(strict=False, dtype=pl.Int64)
         return pl.when(text.str.starts_with("0x")).then(_hex(text)).otherwise(plain)
     number = text.str.extract(r"^([\d.]+)", 1).cast(pl.Float64, strict=False)
-    # A number without a unit counts what the name of the group says.
+    # A number without a unit is in the unit that the name of the group says.
     unit = text.str.extract(r"^[\d.]+ ?([KMGTk]?)i?B?$", 1).str.to_uppercase()
     scale = unit.replace_strict(_FACTORS, default=None, return_dtype=pl.Int64)
     return (number * scale * factor).round(0).cast(pl.Int64, strict=False)
@@ -185,7 +187,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def fill(template: str) -> pl.Expr:
-    """A sentence with its ``{facts}`` put in; null where one of them is not known."""
+    """A sentence with its ``{facts}`` filled in; null where one of them is unknown."""
     kinds = {fact.name: fact.type for fact in book()}
     parts = re.split(PLACEHOLDER, template)
     names = parts[1::2]
@@ -200,7 +202,7 @@ def fill(template: str) -> pl.Expr:
 def size(count: pl.Expr) -> pl.Expr:
     """Bytes as people read them: 512 B, 1.5 MiB, 3.1 GiB."""
     texts = {unit: pl.format(f"{{}} {unit}iB", (count / _FACTORS[unit]).round(1)) for unit in ("K", "M", "G")}
-    # Sizes are told with one decimal of a GiB: of what is between 100 MiB and that, decimals would be invented.
+    # Logs give sizes with one decimal of a GiB, so decimals of anything from 100 MiB up would be invented.
     texts["M"] = (
         pl.when(count < 100 * 2**20)
         .then(texts["M"])
@@ -211,7 +213,7 @@ def size(count: pl.Expr) -> pl.Expr:
 
 
 def faults() -> Iterator[str]:
-    """What is wrong with ``facts.toml``: patterns without their proof, as ``path: sentence``."""
+    """The faults of ``facts.toml``, such as patterns without a proof, as ``path: sentence``."""
     for fact in book():
         for seen in fact.seen:
             yield from _seen_faults(fact, seen)
@@ -223,21 +225,21 @@ def _seen_faults(fact: Fact, seen: Seen) -> Iterator[str]:
         yield f"{place}: the pattern {seen.pattern!r} needs exactly one group"
         return
     for word in seen.needs:
-        if not any(word in one["line"] for one in seen.example):
-            yield f"{place}: '{word}' stands in no example"
-    for one in seen.example:
-        said = _alone(seen, one["line"])
-        captures = pl.DataFrame({fact.name: said}).select(pl.struct(pl.all()).struct.json_encode()).to_series()
+        if not any(word in example["line"] for example in seen.example):
+            yield f"{place}: no example contains '{word}'"
+    for example in seen.example:
+        match = _match(seen, example["line"])
+        captures = pl.DataFrame({fact.name: match}).select(pl.struct(pl.all()).struct.json_encode()).to_series()
         value = columns(captures)[fact.name].item()
-        if value != one["value"]:
-            yield f"{place}: the example '{one['line']}' gives {value!r} and not {one['value']!r}"
-    for one in seen.counterexample:
-        if _alone(seen, one["line"]).item() is not None:
-            yield f"{place}: the pattern matches the counterexample '{one['line']}'"
+        if value != example["value"]:
+            yield f"{place}: the example '{example['line']}' gives {value!r} and not {example['value']!r}"
+    for example in seen.counterexample:
+        if _match(seen, example["line"]).item() is not None:
+            yield f"{place}: the pattern matches the counterexample '{example['line']}'"
 
 
-def _alone(seen: Seen, line: str) -> pl.Series:
-    """What one way finds in one line."""
-    one = pl.DataFrame({"text": [line], "owner": [-1]})
-    held = one.with_columns(held=pl.col("text").str.extract_many(list(seen.needs), overlapping=True))
-    return held.select(_found([seen], ())).to_series()
+def _match(seen: Seen, line: str) -> pl.Series:
+    """The text that one way captures in one line."""
+    table = pl.DataFrame({"text": [line], "owner": [-1]})
+    table = table.with_columns(held=pl.col("text").str.extract_many(list(seen.needs), overlapping=True))
+    return table.select(_first_match([seen], ())).to_series()

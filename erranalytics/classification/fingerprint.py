@@ -1,8 +1,7 @@
 """A template and a stable fingerprint for texts that no rule knows.
 
-What varies between two occurrences of the same message (ids, paths, numbers) becomes a mask. The masks are
-applied in a fixed order, from the most to the least specific, to each text alone: the result does not depend
-on which other texts are there.
+What varies between two occurrences of the same message (ids, paths, numbers) becomes a mask. The masks are applied to
+each text alone and in a fixed order, from the most to the least specific, so the result does not depend on other texts.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from erranalytics.text.literals import joined_if_short
 LONGEST_CHARS = 400
 FEW = 200
 
-# Name, pattern, and a sign that stands in each text that the pattern fits. The order matters: a digest holds numbers,
-# an address holds a port.
+# Name, pattern, and a sign that is in every text the pattern matches. The order matters: a digest contains numbers, and
+# an address contains a port.
 MASKS: tuple[tuple[str, str, str], ...] = (
     ("uuid", r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "-"),
     ("sha256", r"\bsha256[:-][0-9a-fA-F]{6,64}", "sha256"),
@@ -35,12 +34,12 @@ MASKS: tuple[tuple[str, str, str], ...] = (
 
 
 def template(texts: pl.Series) -> pl.Series:
-    r"""What stays of each text when everything that varies is masked.
+    r"""Each text with everything that varies masked.
 
     >>> template(pl.Series(["part 4 of sha256:4f5e6d7c stalled for 1.5s at 10.0.0.7:11434"])).to_list()
     ['part <number> of <sha256> stalled for <duration> at <address>']
 
-    Only the first line counts, and no more than ``LONGEST_CHARS`` of its template.
+    Only the first line counts, and a template has at most ``LONGEST_CHARS`` characters.
     """
     first = pl.col("text").str.strip_chars_start().str.extract(r"\A([^\n]*)").str.replace_all(r"\x1b\[[0-9;]*m", "")
     # Making a pattern costs more than running it on a few texts.
@@ -58,7 +57,7 @@ def fingerprint(templates: pl.Series) -> pl.Series:
     >>> fingerprint(pl.Series(["part <number> stalled"])).to_list()
     ['44a34a35a6824b12']
     """
-    # Templates are few: the hash is computed once per distinct template, not per row.
+    # There are few templates, so each distinct one is hashed once.
     distinct = set(templates) - {None} if len(templates) <= FEW else templates.unique().drop_nulls()
     digests = {text: hashlib.sha256(text.encode()).hexdigest()[:16] for text in distinct}
     if len(templates) <= FEW:

@@ -1,7 +1,7 @@
 """Free the innermost error text from SDK prefixes, JSON bodies, slog attributes and HTML pages.
 
-The steps are data (``innermost.toml``). Each runs over all texts at once, and only over those that hold
-one of its literals, so a text without wrapping costs a substring search per step.
+The steps are data (``innermost.toml``). Each runs over all texts that hold one of its literals at once, so a text
+without wrapping costs one substring search per step.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from erranalytics.text.literals import literals_in
 from erranalytics.text.patterns import may_fit
 
 ROUNDS = 3
-# A dump of goroutines has its reason at the top; the wrapping of an error is never this long.
+# A dump of goroutines gives its reason at the top, and the wrapping of an error is never this long.
 LONGEST_CHARS = 20_000
 
 _ESCAPED = ["\\\\", '\\"', "\\'", "\\n", "\\r", "\\t", "\\/", "\\u003c", "\\u003e", "\\u0026"]
 _PLAIN = ["\\", '"', "'", "\n", "\r", "\t", "/", "<", ">", "&"]
-# A terminal or a mail breaks long JSON at its width; such a text is also read with its lines joined.
+# A terminal or a mail breaks long JSON at its width, so such a text is also read with its lines joined.
 _BROKEN_JSON = r'(?s)\{\s*"error".*\n'
 
 
 @dataclass(frozen=True)
 class Step:
-    """One kind of wrapping: what must stand in the text, what is replaced by what."""
+    """One kind of wrapping: the literals that show it, the pattern that removes it, and what replaces it."""
 
     name: str
     needs: tuple[str, ...]
@@ -54,33 +54,33 @@ def steps() -> tuple[Step, ...]:
     )
 
 
-def unwrap(texts: pl.Series) -> pl.DataFrame:
-    r"""All readings of each text, from the whole to the innermost.
+def innermost(texts: pl.Series) -> pl.DataFrame:
+    r"""All readings of each text, from the original to the innermost.
 
-    >>> unwrap(pl.Series(['{"error":"model is required"} (status code: 400)']))["inner"].to_list()
+    >>> innermost(pl.Series(['{"error":"model is required"} (status code: 400)']))["inner"].to_list()
     ['model is required']
-    >>> unwrap(pl.Series(['{"error":"model is required"} (status code: 400)']))["wrapping"].to_list()
+    >>> innermost(pl.Series(['{"error":"model is required"} (status code: 400)']))["wrapping"].to_list()
     [['json-error-text']]
 
     Args:
         texts: strings without nulls.
 
     Returns:
-        A frame of the same height: ``haystack`` (every reading, each from a line of its own, so that one pattern
-        run sees all of them), ``inner`` (the last reading) and ``wrapping`` (the names of the steps that changed the
-        text, outermost first; null when none did).
+        A frame of the same height: ``haystack`` (all readings, each starting on its own line, so that one run of a
+        pattern sees all of them), ``inner`` (the last reading) and ``wrapping`` (the names of the steps that changed
+        the text, outermost first; null when none did).
     """
-    whole = texts.rename("text").to_frame().with_row_index("row")
-    start = whole.select(
+    original = texts.rename("text").to_frame().with_row_index("row")
+    start = original.select(
         current=pl.col("text").str.strip_chars_end().str.head(LONGEST_CHARS),
         is_broken=pl.col("text").str.strip_chars_end().str.contains(_BROKEN_JSON),
     )
-    # The texts that were made of others, and the step that did it where it is told.
+    # The readings made from others, each with its step unless that is not reported.
     readings: list[pl.DataFrame] = []
     current = start.get_column("current")
-    # Joined lines are read first: what they yield is better than what a torn line yields.
+    # Joined lines are read first, because they yield more than a torn line does.
     if start.get_column("is_broken").any():
-        broken = whole.filter(start.get_column("is_broken")).with_columns(pl.col("text").str.strip_chars_end())
+        broken = original.filter(start.get_column("is_broken")).with_columns(pl.col("text").str.strip_chars_end())
         joined = pl.col("text").str.head(LONGEST_CHARS).str.replace_all(r"[ \t]*\r?\n[ \t]*", " ")
         readings += [broken.with_columns(joined, step=_NO_STEP), broken.with_columns(step=_NO_STEP)]
         current = current.scatter(readings[0].get_column("row"), readings[0].get_column("text"))
@@ -88,22 +88,22 @@ def unwrap(texts: pl.Series) -> pl.DataFrame:
     inner = current.rename("inner").to_frame().select(pl.col("inner").str.strip_chars())
     if not readings:
         nothing = pl.Series("wrapping", [None], dtype=pl.List(pl.String)).new_from_index(0, len(texts))
-        return inner.select(whole.get_column("text").alias("haystack"), "inner", nothing)
-    taken = pl.col("step").drop_nulls().unique(maintain_order=True)
-    found = (
-        pl.concat([whole.with_columns(step=_NO_STEP), *readings])
+        return inner.select(original.get_column("text").alias("haystack"), "inner", nothing)
+    steps_taken = pl.col("step").drop_nulls().unique(maintain_order=True)
+    table = (
+        pl.concat([original.with_columns(step=_NO_STEP), *readings])
         .group_by("row")
-        .agg(pl.col("text").unique(maintain_order=True).str.join("\n"), taken.alias("wrapping"))
+        .agg(pl.col("text").unique(maintain_order=True).str.join("\n"), steps_taken.alias("wrapping"))
         .sort("row")
     )
     wrapping = pl.when(pl.col("wrapping").list.len() > 0).then("wrapping")
-    return found.select(pl.col("text").alias("haystack"), inner.get_column("inner"), wrapping)
+    return table.select(pl.col("text").alias("haystack"), inner.get_column("inner"), wrapping)
 
 
 def _stepped(current: pl.Series, readings: list[pl.DataFrame]) -> pl.Series:
-    """The texts after all steps; what each step made new is added to the readings."""
+    """The texts after all steps; the new readings that each step makes are appended to ``readings``."""
     held, version = set(literals_in(current, _needs())), 0
-    # A step that found nothing need not look at the same texts again.
+    # A step that changed nothing need not see the same texts again.
     tried: dict[int, int] = {}
     for _ in range(ROUNDS):
         # `scatter` writes in place.
@@ -135,7 +135,7 @@ def _needs() -> list[str]:
 
 
 def _changed(texts: pl.Series, step: Step) -> pl.DataFrame:
-    """``row`` and ``text`` of the texts that one step changes; an empty reading says nothing and is no change."""
+    """``row`` and ``text`` of the texts that one step changes; an empty result is not a change."""
     rows = texts.to_frame("text").with_row_index("row").filter(pl.col("text").str.contains_any(list(step.needs)))
     if rows.is_empty():
         return rows

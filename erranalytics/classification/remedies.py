@@ -1,4 +1,4 @@
-"""The remedy of a rule, filled with the numbers that the text of a problem names."""
+"""The remedies of rules, filled with the facts that the text of each problem states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from erranalytics.classification.rulebook import Rulebook
 
 
 def remedies(table: pl.DataFrame, rules: Rulebook) -> pl.Series:
-    """The remedy of the rule of each row, its facts put in; null where it has none or a fact is not known."""
+    """The filled remedy of the rule of each row; null where the rule has none or a fact is unknown."""
     rows = table.with_row_index("row")
     parts = [pl.DataFrame(schema={"row": pl.UInt32, "remedy": pl.String})]
     for name in table.get_column("rule").unique().drop_nulls().sort():

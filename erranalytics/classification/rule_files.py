@@ -1,6 +1,6 @@
-"""Read and test the files of rules and the taxonomy: all faults of all files, each with its place.
+"""Read and check the files of rules and the taxonomy, and report all faults of all files with their places.
 
-Only imported where files are read that are in no form (see ``datafiles``).
+Imported only when the files themselves are read, and not a prepared file (see ``datafiles``).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from erranalytics import datafiles
+from erranalytics.classification import taxonomy
+from erranalytics.classification.taxonomy import Cause
 from erranalytics.datafiles import Confidence, Severity
-from erranalytics.errors import nearest
+from erranalytics.errors import did_you_mean
 from erranalytics.ollama.versions import VERSION, release
 
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _PINNED = re.compile(r"[\w./+-]+(?::\d+)?@[\w.+-]+")
 _BRANCH = re.compile(r"/(?:blob|tree|raw)/(?:main|master|HEAD|develop)/")
-# Rust's regex crate has neither; polars would only complain at the first text.
+# Rust's regex crate has neither, and polars would complain only at the first text.
 _UNSUPPORTED = re.compile(r"\(\?(?:[=!>]|<[=!])|(?<!\\)(?:\\\\)*\\[1-9]")
 
 
@@ -40,7 +41,7 @@ class _Counterexample(_Table):
 
 
 class _Rule(_Table):
-    """A file of ``rules/``; what its keys mean is told by ``rulebook.Rule``."""
+    """A file of ``rules/``; ``rule.Rule`` says what its keys mean."""
 
     code: str
     name: str
@@ -84,7 +85,7 @@ class _Rule(_Table):
     @classmethod
     def _version(cls, value: str | None) -> str | None:
         if value is not None and not (value.startswith("v") and VERSION.fullmatch(value)):
-            raise ValueError(f"'{value}' is no version of Ollama, such as v0.13.5")
+            raise ValueError(f"'{value}' is not a version of Ollama such as v0.13.5")
         return value
 
     @model_validator(mode="after")
@@ -104,11 +105,11 @@ class _Rule(_Table):
         return value
 
 
-def taxonomy(kind: type[Any]) -> Iterator[dict[str, Any]]:
-    """The values of the causes, in the order of the taxonomy; each fits the dataclass ``kind``."""
-    test = TypeAdapter(kind)
-    for row in datafiles.taxonomy():
-        test.validate_python(row)
+def checked_causes() -> Iterator[dict[str, Any]]:
+    """The rows of the taxonomy; each has the fields of a ``Cause`` and their types."""
+    checker = TypeAdapter(Cause)
+    for row in taxonomy.rows():
+        checker.validate_python(row)
         yield row
 
 
@@ -118,26 +119,26 @@ def read(
     """The values of the rules of a folder (``<family>/<name>.toml``, and ``<name>.toml`` where ``known`` is None).
 
     Args:
-        folder: where they lie.
-        codes: of the taxonomy.
+        folder: the folder of the files.
+        codes: the codes of the taxonomy.
         known: the families a rule may have; None for any.
-        faults: what is wrong is appended, as ``path:line: sentence``; a rule that is wrong is not given.
+        faults: each fault is appended as ``path:line: sentence``, and a rule with a fault is left out.
     """
     if not folder.is_dir():
         faults.append(f"{folder}: there is no such folder of rules")
-    # A folder of a user may be one family without folders in it.
+    # The folder of a user may be one family without subfolders.
     loose = [] if known is not None else sorted(folder.glob("*.toml"))
     for path in [*loose, *sorted(folder.glob("*/*.toml"))]:
         family = path.parent.name
         if known is not None and family not in known:
-            faults.append(f"{path}:1: family '{family}' is not declared in families.toml{nearest(family, known)}")
+            faults.append(f"{path}:1: family '{family}' is not declared in families.toml{did_you_mean(family, known)}")
         rule = _read_rule(path, codes=codes, faults=faults)
         if rule is not None:
             yield rule
 
 
 def _read_rule(path: Path, *, codes: Collection[str], faults: list[str]) -> dict[str, Any] | None:
-    """The values of one rule, or None with all its faults appended."""
+    """The values of one rule; None if it has faults, which are appended."""
     text = path.read_text("utf-8")
     try:
         data = tomllib.loads(text)
@@ -150,18 +151,18 @@ def _read_rule(path: Path, *, codes: Collection[str], faults: list[str]) -> dict
     try:
         _Rule.model_validate(rule)
     except ValidationError as error:
-        # An example that is itself wrong also counts as absent; once is enough.
-        known = {fault["loc"][0] for fault in error.errors() if len(fault["loc"]) > 1}
-        told = [fault for fault in error.errors() if fault["type"] != "too_short" or fault["loc"][0] not in known]
-        faults.extend(_sentence(fault, path=path, text=text) for fault in told)
+        # pydantic counts an invalid example as a missing one too; one fault is enough.
+        inside = {fault["loc"][0] for fault in error.errors() if len(fault["loc"]) > 1}
+        reported = [fault for fault in error.errors() if fault["type"] != "too_short" or fault["loc"][0] not in inside]
+        faults.extend(_sentence(fault, path=path, text=text) for fault in reported)
     owned = [key for key in ("family", "path") if key in data]
-    faults.extend(f"{path}:{_line_of(text, key)}: unknown key '{key}': the folder and the file say it" for key in owned)
+    faults.extend(f"{path}:{_line_of(text, key)}: unknown key '{key}': the path of the file gives it" for key in owned)
     faults.extend(_agreement(data, path=path, text=text, codes=codes))
     return rule if len(faults) == before else None
 
 
 def _agreement(data: Mapping[str, Any], *, path: Path, text: str, codes: Collection[str]) -> Iterator[str]:
-    """Faults between the file and what stands outside it: its name, the taxonomy."""
+    """Disagreements of the file with its own name and with the taxonomy."""
     name = data.get("name")
     if isinstance(name, str) and name != path.stem:
         yield f"{path}:{_line_of(text, 'name')}: name '{name}' differs from the file name '{path.stem}'"
@@ -169,11 +170,11 @@ def _agreement(data: Mapping[str, Any], *, path: Path, text: str, codes: Collect
         value = data.get(key, [])
         for code in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
             if isinstance(code, str) and code not in codes:
-                yield f"{path}:{_line_of(text, key)}: unknown code '{code}'{nearest(code, codes)}"
+                yield f"{path}:{_line_of(text, key)}: unknown code '{code}'{did_you_mean(code, codes)}"
 
 
 def _sentence(fault: ErrorDetails, *, path: Path, text: str) -> str:
-    """A fault of pydantic as one sentence with its place."""
+    """A fault found by pydantic as one sentence with its place."""
     key = str(fault["loc"][0]) if fault["loc"] else ""
     inner = next((str(part) for part in reversed(fault["loc"]) if isinstance(part, str)), key)
     place = f"{path}:{_line_of(text, inner if inner != key else key)}"
@@ -182,14 +183,16 @@ def _sentence(fault: ErrorDetails, *, path: Path, text: str) -> str:
         return f"{path}:{_line_of(text, key)}: key '{inner}' is missing"
     if kind == "extra_forbidden":
         valid = set((_Rule if inner == key else _Counterexample).model_fields) - {"family", "path"}
-        return f"{place}: unknown key '{inner}'{nearest(inner, sorted(valid))}"
+        return f"{place}: unknown key '{inner}'{did_you_mean(inner, sorted(valid))}"
     if kind == "literal_error":
         words = re.findall(r"'(\w+)'", fault["ctx"]["expected"])
-        return f"{place}: {key} '{fault['input']}' is none of {', '.join(words)}{nearest(str(fault['input']), words)}"
+        return (
+            f"{place}: {key} '{fault['input']}' is none of {', '.join(words)}{did_you_mean(str(fault['input']), words)}"
+        )
     message = fault["msg"].removeprefix("Value error, ")
     return f"{place}: {message if kind == 'value_error' else f'{inner}: {message[0].lower()}{message[1:]}'}"
 
 
 def _line_of(text: str, key: str) -> int:
-    found = re.search(rf"(?m)^\s*\[*{re.escape(key)}\b", text)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+    match = re.search(rf"(?m)^\s*\[*{re.escape(key)}\b", text)
+    return text.count("\n", 0, match.start()) + 1 if match else 1

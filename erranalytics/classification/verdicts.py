@@ -11,20 +11,20 @@ from erranalytics.classification.rulebook import Rulebook
 
 
 def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
-    """Add VERDICTS to EVENTS (and keep further columns); texts and messages are looked at once each."""
+    """Add VERDICTS to EVENTS and keep further columns; each distinct text and message is handled once."""
     messages = events.select(pl.col("message").unique(maintain_order=True))
     templates = fingerprint.template(messages["message"])
     messages = messages.with_columns(templates, fingerprint.fingerprint(templates))
-    # Most texts are known to no rule: the join brings only those that are.
+    # Rules match few texts, so only those are joined.
     slugs = {cause.code: cause.slug for cause in rules.causes.values()}
     known = recognised(events.select(pl.col("text").unique()).to_series(), book=rules, memo=memo)
     known = known.with_columns(
         pl.col("confidence").cast(pl.String),
         cause=pl.col("code").replace_strict(slugs, default=None, return_dtype=pl.String),
     )
-    judged = events.join(known, on="text", how="left", maintain_order="left")
+    classified = events.join(known, on="text", how="left", maintain_order="left")
     if messages.height == events.height:
-        judged = judged.hstack(messages.drop("message"))
+        classified = classified.hstack(messages.drop("message"))
     else:
-        judged = judged.join(messages, on="message", how="left", nulls_equal=True, maintain_order="left")
-    return judged.select([*events.columns, *schema.VERDICTS.names()])
+        classified = classified.join(messages, on="message", how="left", nulls_equal=True, maintain_order="left")
+    return classified.select([*events.columns, *schema.VERDICTS.names()])

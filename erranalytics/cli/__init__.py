@@ -1,1 +1,1 @@
-"""The command line: a thin skin over the functions of ``erranalytics.api``."""
+"""The command line, a thin layer over the functions of ``erranalytics.api``."""

@@ -1,6 +1,6 @@
-"""What a shell offers when TAB is pressed, and the script that makes it ask.
+"""The completions that a shell offers for TAB, and the script that makes it ask for them.
 
-Names come from the files themselves: neither DuckDB nor polars is loaded for a key.
+Names come from the data files, so that TAB loads neither DuckDB nor polars.
 """
 
 from __future__ import annotations
@@ -8,49 +8,50 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from erranalytics.cli.diagnostics import PROGRAM
+
 if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "zsh", "fish")
 TIMES = ("-1h", "-24h", "-7d", "-30d", "today", "yesterday", "now")
-PROGRAM = "erranalytics"
-# The keys of render.FORMATS, which need not be loaded for a key or for help.
-FORMS = ("table", "vertical", "json", "jsonl", "csv", "md", "html", "parquet")
+# The keys of render.FORMATS, repeated so that completion and help need not load it.
+FORMATS = ("table", "vertical", "json", "jsonl", "csv", "md", "html", "parquet")
 
 
 def script(command: click.Command, shell: str) -> str:
-    """The completion of a shell, to be sourced by it."""
+    """The completion script for a shell to source."""
     from click.shell_completion import ShellComplete, get_completion_class
 
     kind = get_completion_class(shell)
     assert kind is not None
-    # Of the base class: that of bash starts a bash to ask for its version.
+    # The method of the base class, because that for bash starts a bash to ask for its version.
     return ShellComplete.source(kind(command, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE"))
 
 
 def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What the shell itself offers for a path."""
+    """The paths that the shell itself offers."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
 
 
-def forms(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def formats(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Output formats."""
-    return _offered(dict.fromkeys(FORMS, ""), incomplete)
+    return _offered(dict.fromkeys(FORMATS, ""), incomplete)
 
 
 def reports(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of reports with their questions; a part of another one is not offered."""
+    """Names of reports with their questions, except for parts of other reports."""
     from erranalytics.reports.catalogue import catalogue
 
-    found = catalogue().values()
-    return _offered({one.name: one.header.question for one in found if not one.header.part}, incomplete)
+    reports = catalogue().values()
+    return _offered({report.name: report.header.question for report in reports if not report.header.part}, incomplete)
 
 
 def parameters(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``NAME=VALUE`` for the parameters that the reports on the line have on their own."""
+    """``NAME=VALUE`` for the own parameters of the reports on the line."""
     from erranalytics.reports.catalogue import catalogue
 
     named: Sequence[str] = context.params.get("names") or ()
@@ -64,10 +65,10 @@ def parameters(context: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 def codes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Codes with what they mean, in upper or lower case."""
-    from erranalytics import datafiles
+    """Codes with their meanings, also for lower case."""
+    from erranalytics.classification import taxonomy
 
-    return _offered({row["code"]: row["title"] for row in datafiles.taxonomy()}, incomplete.upper())
+    return _offered({row["code"]: row["title"] for row in taxonomy.rows()}, incomplete.upper())
 
 
 def rule_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -79,7 +80,7 @@ def rule_names(_context: click.Context, _parameter: click.Parameter, incomplete:
 
 
 def times(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Moments that are asked for often."""
+    """Times that are often used."""
     return _offered(dict.fromkeys(TIMES, ""), incomplete)
 
 
@@ -98,14 +99,14 @@ def zones(_context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 
 def wrappers(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What may stand around the lines of a log."""
+    """Wrappers of the lines of a log."""
     from erranalytics.wrappers.forms import WRAPPERS
 
-    return _offered({"plain": "as Ollama wrote it"} | {one.name: one.title for one in WRAPPERS}, incomplete)
+    return _offered({"plain": "as Ollama wrote it"} | {wrapper.name: wrapper.title for wrapper in WRAPPERS}, incomplete)
 
 
 def _offered(names: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
-    """Those that begin with what is typed, with their meanings where a shell shows any."""
+    """The names that begin with the typed text, with their meanings for shells that show them."""
     from click.shell_completion import CompletionItem
 
-    return [CompletionItem(name, help=told or None) for name, told in names.items() if name.startswith(incomplete)]
+    return [CompletionItem(name, help=text or None) for name, text in names.items() if name.startswith(incomplete)]

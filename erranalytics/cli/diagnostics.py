@@ -1,7 +1,7 @@
-"""What a person is told while the program runs: the only module that writes to standard error.
+"""Messages and progress for people: the only module that writes to standard error.
 
-Plain sentences, ``erranalytics: …`` in front of faults, colour and progress on a terminal only. rich is
-imported only when a progress bar is drawn.
+Messages are plain sentences, with ``erranalytics: …`` before errors; colour and progress appear on a terminal only.
+rich is imported only when a progress bar is drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROGRAM = "erranalytics"
 
 
 class ExitCode(IntEnum):
-    """How a command ended; each has a sentence, see ``describe_exit_codes``."""
+    """How a command ended; ``describe_exit_codes`` gives each a sentence."""
 
     DONE = 0
     FINDINGS = 1
@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
 
     @property
     def sentence(self) -> str:
-        """What the code means."""
+        """The meaning of the code."""
         return _SENTENCES[self]
 
 
@@ -46,12 +46,12 @@ _SENTENCES = {
 
 
 def describe_exit_codes() -> str:
-    """The table of exit codes, one ``code  sentence`` a line, for ``--help`` and the documentation."""
+    """The table of exit codes for ``--help``, with ``code  sentence`` on each line."""
     return "\n".join(f"{code.value:>3}  {code.sentence}" for code in ExitCode)
 
 
 def wants_color(stream: IO[Any]) -> bool:
-    """Whether a stream is a terminal that may be coloured (``NO_COLOR``, ``TERM=dumb``)."""
+    """Whether a stream is a terminal that shows colours (unless ``NO_COLOR`` or ``TERM=dumb``)."""
     try:
         terminal = stream.isatty()
     except ValueError:  # closed
@@ -60,30 +60,30 @@ def wants_color(stream: IO[Any]) -> bool:
 
 
 def note(text: str) -> None:
-    """Say one thing on standard error, such as which store is used."""
+    """Write a note, such as which store is used."""
     _say(text)
 
 
 def warn(text: str) -> None:
-    """Say what went wrong without stopping anything."""
+    """Write a warning about a problem that stops nothing."""
     _say(text, prefix="warning: ", style="33")
 
 
 def verdict(sentence: str, *, failed: bool) -> None:
-    """Say what became of a condition of ``--fail-on``; nothing when there is nothing to say."""
+    """Write the result of a condition of ``--fail-on``; an empty sentence writes nothing."""
     if sentence:
         _say(sentence, prefix="failed: " * failed, style="1;31" * failed)
 
 
 def error(fault: ErranalyticsError) -> None:
-    """Say what is wrong, where, and what to do next; never a traceback."""
+    """Write what is wrong, where, and what to do next; never a traceback."""
     _say(str(fault), prefix=f"{PROGRAM}: ", style="1;31")
     for line in (fault.hint or "").splitlines():
         _say("  " + line)
 
 
 def _say(text: str, *, prefix: str = "", style: str = "") -> None:
-    """Write lines, the prefix before the first; log text in them cannot steer the terminal."""
+    """Write lines, the first after the prefix; text of a log in them cannot control the terminal."""
     from erranalytics.text.display import printable
 
     lines = [printable(line) for line in text.split("\n")]
@@ -91,25 +91,25 @@ def _say(text: str, *, prefix: str = "", style: str = "") -> None:
         prefix = f"\x1b[{style}m{prefix}\x1b[0m"
     message = prefix + "\n".join(lines) + "\n"
     encoding = sys.stderr.encoding or "utf-8"
-    # A terminal that knows only ASCII shows \u2192 instead of an arrow, and nothing fails.
+    # A terminal with ASCII only shows \u2192 instead of an arrow, and nothing fails.
     sys.stderr.write(message.encode(encoding, "backslashreplace").decode(encoding))
     sys.stderr.flush()
 
 
 class Progress(Protocol):
-    """What a stage is given to tell how far it is."""
+    """The callbacks by which a stage reports its progress."""
 
     def expect(self, count: int) -> None:
-        """``count`` more bytes are to come."""
+        """``count`` more bytes will follow."""
 
     def advance(self, count: int) -> None:
         """``count`` more bytes are done."""
 
     def file(self, name: str) -> None:
-        """Another input begins."""
+        """The next input begins."""
 
     def read(self) -> None:
-        """All of it is read; what belongs together is looked for."""
+        """The input is read to its end, and its incidents are derived."""
 
 
 class _Silent:
@@ -133,14 +133,14 @@ class _Bar:
 
     def expect(self, count: int) -> None:
         self._total += count
-        # Without a number the bar moves to and fro: nobody knows yet how much is to come.
+        # Without a total the bar only pulses, because the size is not known yet.
         self._bar.update(self._task, total=self._total or None)
 
     def advance(self, count: int) -> None:
         self._bar.advance(self._task, count)
 
     def file(self, name: str) -> None:
-        # Escaped twice: for the terminal, and because a description is read as markup.
+        # Escaped twice: for the terminal, and for rich, which reads a description as markup.
         from rich.markup import escape
 
         from erranalytics.text.display import printable
@@ -154,7 +154,7 @@ class _Bar:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A bar with bytes, rate, time left and the current input, gone when done; silent when not on a terminal."""
+    """A bar with bytes, rate, time left and the current input, removed at the end; nothing without a terminal."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield _Silent()
         return

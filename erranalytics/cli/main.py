@@ -1,4 +1,4 @@
-"""The program ``erranalytics``: the group that its commands belong to."""
+"""The program ``erranalytics``: the group of its commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main() -> None:
     erranalytics report oom-incidents --since -7d
     erranalytics explain 'cudaMalloc failed: out of memory'
     """
-    # The rules live until the end of the process: looking through them for garbage all the time costs a twentieth.
+    # The rules live until the process ends; collecting garbage among them again and again would cost a twentieth.
     gc.set_threshold(GARBAGE_OBJECTS)
 
 

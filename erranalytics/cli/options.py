@@ -1,4 +1,4 @@
-"""What all commands share: options, where results go, and how a command ends."""
+"""What commands share: options, the delivery of results, and the end of a command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ wait_option = click.option(
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a store another process writes.",
+    help="How long to wait for a store that another process writes.",
 )
 rules_option = click.option(
     "--rules",
@@ -52,19 +52,19 @@ form_option = click.option(
     default="table",
     show_default=True,
     metavar="FORMAT",
-    shell_complete=completion.forms,
-    help=f"One of {', '.join(completion.FORMS)}.",
+    shell_complete=completion.formats,
+    help=f"One of {', '.join(completion.FORMATS)}.",
 )
 wrapper_option = click.option(
     *("--format", "wrapper"),
     metavar="NAME",
     shell_complete=completion.wrappers,
-    help="What stands around the lines, instead of detecting it.",
+    help="The wrapper of the lines, instead of detecting it.",
 )
 
 
 def timeout_option(seconds: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """How long the answer may take, with a default of its own for each command."""
+    """The option for how long the answer may take; each command has its own default."""
     return click.option(
         "--timeout",
         "timeout_s",
@@ -72,12 +72,12 @@ def timeout_option(seconds: float) -> Callable[[Callable[..., Any]], Callable[..
         default=seconds,
         show_default=True,
         metavar="SECONDS",
-        help="Give up when there is no answer by then; 0 waits as long as it takes.",
+        help="Give up if there is no answer by then; 0 waits without a limit.",
     )
 
 
 def deliver(results: Sequence[Result], *, form: str, output: str | None) -> None:
-    """Write results where they were asked for, coloured and folded on a terminal only."""
+    """Write results to a file or standard output, coloured and wrapped on a terminal only."""
     from erranalytics.output import render
 
     color = output is None and diagnostics.wants_color(sys.stdout)
@@ -86,7 +86,7 @@ def deliver(results: Sequence[Result], *, form: str, output: str | None) -> None
 
 
 def guarded(command: Callable[..., int | None]) -> Callable[..., None]:
-    """Turn errors into sentences and exit codes; a user's mistake shows no traceback."""
+    """Turn errors into sentences and exit codes, so that a user's mistake shows no traceback."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -100,7 +100,7 @@ def guarded(command: Callable[..., int | None]) -> Callable[..., None]:
             diagnostics.note("interrupted" + "; what was not complete is not in the store" * writes)
             sys.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output (head, less) has what it wants.
+            # The reader of the output, such as head or less, has ended.
             sys.stderr.close()
             sys.exit(ExitCode.DONE)
         sys.exit(code or ExitCode.DONE)

@@ -1,1 +1,1 @@
-"""One text, code or log: what it means, what to do, and a rule for what nobody knew."""
+"""What a text, a code or a piece of a log means and what to do, and a draft of a rule for an unknown text."""

@@ -1,4 +1,4 @@
-"""The failures in a piece of a log: the root of each incident, derived in a store in memory."""
+"""The root of each incident in a piece of a log, derived in a store in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from incidents as i
 inner join errors as e on e.event_id = i.root_event_id
 inner join events as v on v.event_id = i.root_event_id
 left join server_sessions as s on s.session_id = i.session_id
--- A traceback or a message of several lines is one text; only what Ollama logged is a log.
+-- A traceback or a message of several lines is one text; only records of Ollama make a log.
 where (select count(*) from events where not list_contains($pieces, format)) > 1
 order by case i.severity when 'critical' then 0 when 'error' then 1 else 2 end,
     case i.confidence when 'certain' then 0 when 'likely' then 1 else 2 end, v.line_no
@@ -30,21 +30,19 @@ order by case i.severity when 'critical' then 0 when 'error' then 1 else 2 end,
 
 
 def roots(text: str, *, rules: Rulebook, formats: FormatBook) -> list[Root]:
-    """The roots of the incidents in a piece of a log, the worst first; none when it is a text of another kind."""
+    """The roots of the incidents in a piece of a log, the worst first; none when the text is not a log."""
     source = from_bytes(text.encode("utf-8", "replace"))
     try:
         if pipeline.is_small(source):
-            found = _roots(ParsedText.of(source, rules=rules, formats=formats))
-        else:
-            with separate_store(source, rules=rules, formats=formats) as connection:
-                found = _read_roots(connection, formats)
+            return _roots(ParsedText.of(source, rules=rules, formats=formats))
+        with separate_store(source, rules=rules, formats=formats) as connection:
+            return _read_roots(connection, formats)
     finally:
         discard(source)
-    return found
 
 
 def _roots(text: ParsedText) -> list[Root]:
-    # Without a problem there is no root, and without a log (see `_ROOTS`) none is told.
+    # Without a problem there is no root, and a text that is not a log (see `_ROOTS`) has none either.
     is_logged = ~text.events["format"].is_in(_pieces(text.formats))
     if not text.problem_count or is_logged.sum() < 2:
         return []
@@ -53,7 +51,7 @@ def _roots(text: ParsedText) -> list[Root]:
 
 
 def _pieces(formats: FormatBook) -> list[str]:
-    """The formats of lines that are not a log on their own."""
+    """The formats whose lines alone do not make a log."""
     return [*formats.names("piece"), UNKNOWN]
 
 

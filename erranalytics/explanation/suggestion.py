@@ -1,7 +1,7 @@
-"""Draft the file of a rule for a text that no rule knows; a person fills in what only a person can know.
+"""Draft the file of a rule for a text that no rule matches; a person fills in the rest.
 
-The draft follows the masks of ``fingerprint``: what varies becomes a sub-pattern, what stays becomes the pattern and
-its literal. It is tried on its own example before it is handed out.
+The draft follows the masks of ``fingerprint``: the parts that vary become sub-patterns, and the constant parts become
+the pattern and its literal. A draft is tried on its own example before it is returned.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import polars as pl
 
 from erranalytics.classification.classifier import classify
 from erranalytics.classification.fingerprint import LONGEST_CHARS, MASKS
-from erranalytics.classification.innermost import unwrap
-from erranalytics.classification.rulebook import NOISE, REMEDY_WORDS, Rule, Rulebook
+from erranalytics.classification.innermost import innermost
+from erranalytics.classification.rule import REMEDY_WORDS, Rule
+from erranalytics.classification.rulebook import NOISE, Rulebook
 from erranalytics.errors import UsageError
-from erranalytics.explanation.explanation import explain
+from erranalytics.explanation.lookup import explain
 from erranalytics.redaction import mask_secrets
-from erranalytics.text.display import UNSAFE
+from erranalytics.text.display import UNSAFE, shortened
 
 if TYPE_CHECKING:
     import duckdb
 
-# What a person must replace; no code is called so, so the draft is no rule until it has one.
+# Placeholder for a person to replace; it is not a code, so a draft is refused as a rule until it has one.
 TO_FILL = "TODO"
-# A family of a user's own; such families are tried first.
+# The family for rules of a user; such families are tried first.
 OWN_FAMILY = "own"
 LITERAL_CHARS = 60
 NAME_WORDS = 5
@@ -42,7 +43,7 @@ order by e.code is not null, e.event_id
 limit 1
 """
 
-# What stands for each mask; the values worth a column of their own get a name.
+# The sub-pattern for each mask; values that are worth a column become named groups.
 _SUB_PATTERNS = {
     "uuid": r"[0-9a-fA-F-]{36}",
     "sha256": r"sha256[:-][0-9a-fA-F]+",
@@ -60,7 +61,7 @@ _SUB_PATTERNS = {
 }
 _NAMED = ("size", "path")
 _SPECIAL = re.compile(r"\\?\"|[ \t]{2,}|\t|[\\.+*?()|\[\]{}^$]")
-# A literal is searched without regard to case in ASCII only, and quotes and blanks come in several forms.
+# The search for literals ignores case in ASCII only, and quotes and blanks come in several forms.
 _LITERAL_BREAK = re.compile(r"\\?\"|[ \t]{2,}|[\t\r\n]")
 _MARKS = ("\U00100000", "\U0010fffd")
 _SLOG_MESSAGE = re.compile(r'\bmsg=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
@@ -77,7 +78,7 @@ _NO_SYMPTOM = re.compile(
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A drafted rule; ``known`` is the rule that knows the text already, and then there is no draft."""
+    """A drafted rule; if a rule matches the text already, ``known`` is that rule and there is no draft."""
 
     text: str
     known: Rule | None = None
@@ -89,46 +90,46 @@ class Suggestion:
     counterexample: tuple[str, str] = (TO_FILL, TO_FILL)
 
     @property
-    def told(self) -> str:
-        """One sentence about the rule that knows the text; empty when there is none."""
+    def summary(self) -> str:
+        """One sentence about the rule that matches the text already; empty when there is none."""
         if self.known is None:
             return ""
-        sure = "" if self.known.confidence == "certain" else "; what stands inside may still want a rule of its own"
-        return f"rule {self.known.id} ({self.known.code}) knows this text already{sure}"
+        caveat = "" if self.known.confidence == "certain" else "; the text inside may still need a rule of its own"
+        return f"rule {self.known.id} ({self.known.code}) matches this text already{caveat}"
 
     def lines(self) -> list[str]:
-        """The file as TOML, ready to be saved as ``<family>/<name>.toml``; nothing when a rule knows the text."""
+        """The file as TOML, ready to be saved as ``<family>/<name>.toml``; empty when a rule matches the text."""
         return [] if self.known else list(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield f"# Save as {self.family}/{self.name}.toml; erranalytics rules check --rules DIR proves it."
-        yield f"# Fill in: code and references where {TO_FILL} stands, a counterexample that is near but different."
+        yield f"# Fill in code and references instead of {TO_FILL}, and a counterexample that is close but different."
         if self.nearest:
-            yield "# Nearest rules, by words only; none of them matches:"
+            yield "# Nearest rules by words; none of them matches:"
             for rule in self.nearest:
                 yield f"#   {rule.id} ({rule.code}): {_comment(rule.example[0].line)}"
         yield f'code       = "{TO_FILL}"  # the cause, from docs/rules.md'
         yield f'name       = "{self.name}"  # the symptom, never the remedy'
         yield f"literals   = [{_toml(self.literal)}]"
-        yield "# What varied in this one text is left open; name a value with (?P<name>...) to keep it."
+        yield "# The parts that vary are left open; name a value with (?P<name>...) to keep it."
         yield f"pattern    = {_toml(self.pattern)}"
         yield f'references = ["{TO_FILL}"]  # where the text comes from: https, pinned to a version or commit'
         yield ""
         yield "[[example]]"
         yield f"line = {_toml(self.text)}"
         yield ""
-        yield "[[counterexample]]  # a text that is near and means something else"
+        yield "[[counterexample]]  # a similar text that means something else"
         yield f"line = {_toml(self.counterexample[0])}"
         yield f"why  = {_toml(self.counterexample[1])}"
 
 
 def suggest(text: str, *, book: Rulebook) -> Suggestion:
-    """A rule for ``text``, or the rule that knows it.
+    """A draft of a rule for ``text``, or the rule that matches it already.
 
     Raises:
-        UsageError: the text holds nothing constant that a rule could wait for.
+        UsageError: the text has no constant part that could be a literal.
     """
-    # What a terminal coloured or an encoding broke is no part of the text.
+    # Colours of a terminal and broken characters are not part of the text.
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).encode("utf-8", "replace").decode().strip()
     example = mask_secrets(pl.Series("text", [plain], dtype=pl.String)).item()
     rule = classify(pl.Series("text", [example], dtype=pl.String), book=book)["rule"].item()
@@ -149,35 +150,35 @@ def suggest(text: str, *, book: Rulebook) -> Suggestion:
 
 
 def text_of(fingerprint: str, *, connection: duckdb.DuckDBPyConnection) -> str:
-    """The first message of the store with that fingerprint, one that no rule knows if there is one.
+    """The first message of the store with a fingerprint, if possible one that no rule matches.
 
     Raises:
-        UsageError: the store has none.
+        UsageError: the store has no such message.
     """
-    found = connection.execute(_SAMPLE_SQL, {"fingerprint": fingerprint.strip().lower()}).fetchone()
-    if found is None:
+    row = connection.execute(_SAMPLE_SQL, {"fingerprint": fingerprint.strip().lower()}).fetchone()
+    if row is None:
         hint = "Fingerprints: erranalytics report unknown-errors."
         raise UsageError(f"the store holds no message with the fingerprint {fingerprint!r}", hint=hint)
-    return str(found[0])
+    return str(row[0])
 
 
 def _draft(example: str) -> tuple[str, str, str]:
-    """The part of the text that tells the symptom, its pattern and its literal: the first that proves itself."""
-    readings = unwrap(pl.Series("text", [example], dtype=pl.String))
-    inner, whole = _telling(readings["inner"].item()), _telling(example)
-    for focus in dict.fromkeys((_message(inner), _message(whole), whole)):
+    """The part of the text that states the symptom, its pattern and its literal: the first that matches the example."""
+    readings = innermost(pl.Series("text", [example], dtype=pl.String))
+    inner, line = _symptom_line(readings["inner"].item()), _symptom_line(example)
+    for focus in dict.fromkeys((_message(inner), _message(line), line)):
         for pieces in (_pieces(focus), [("", focus)]):
             pattern, literal = _pattern(pieces), _literal(pieces, example)
             if literal and _matches(readings["haystack"], pattern):
                 return focus, pattern, literal
     raise UsageError(
-        "there is nothing constant in this text that a rule could wait for",
-        hint="A rule needs a literal of three characters or more: give the whole line.",
+        "this text has no constant part that a rule could wait for",
+        hint="A rule needs a literal of three characters or more. Give the whole line.",
     )
 
 
-def _telling(text: str) -> str:
-    """The line of a block that tells the trouble, else its first; no longer than a template."""
+def _symptom_line(text: str) -> str:
+    """The line of a block that names a problem, or else its first line; no longer than a template."""
     lines = [line.strip() for line in text.split("\n") if line.strip()] or [""]
     if any(_TRACEBACK in line for line in lines):
         return lines[-1][:LONGEST_CHARS]
@@ -185,8 +186,9 @@ def _telling(text: str) -> str:
 
 
 def _message(line: str) -> str:
-    found = _SLOG_MESSAGE.search(line)
-    return next((part for part in found.groups() if part), line) if found else line
+    """The message of a slog line; any other line as it is."""
+    match = _SLOG_MESSAGE.search(line)
+    return next((part for part in match.groups() if part), line) if match else line
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
@@ -196,22 +198,22 @@ def _pieces(text: str) -> list[tuple[str, str]]:
         return [("", text)]
     kinds: list[str] = []
     for name, pattern, _ in MASKS:
-        text = re.sub(pattern, lambda found, name=name: _marked(found, name=name, kinds=kinds), text)  # type: ignore[misc]
+        text = re.sub(pattern, lambda match, name=name: _marked(match, name=name, kinds=kinds), text)  # type: ignore[misc]
     parts = re.split(f"<([{first}-{last}])>", text)
     pieces = [(kinds[ord(part) - ord(first)], "") if odd % 2 else ("", part) for odd, part in enumerate(parts)]
     pieces = [piece for piece in pieces if any(piece)]
-    # A stamp before the text belongs to what stands around it.
+    # A stamp before the text belongs to its wrapper.
     while pieces and (pieces[0][0] == "time" or not (pieces[0][0] or pieces[0][1].strip())):
         pieces.pop(0)
     return pieces
 
 
-def _marked(found: re.Match[str], *, name: str, kinds: list[str]) -> str:
-    before = found.string[found.start() - 1] if found.start() else ""
-    # An apostrophe within a word opens no quotation.
+def _marked(match: re.Match[str], *, name: str, kinds: list[str]) -> str:
+    before = match.string[match.start() - 1] if match.start() else ""
+    # An apostrophe inside a word does not open a quotation.
     if name == "quoted" and before.isalnum():
-        return found[0]
-    kinds.append(found[0][0] if name == "quoted" else name)
+        return match[0]
+    kinds.append(match[0][0] if name == "quoted" else name)
     return f"<{chr(ord(_MARKS[0]) + len(kinds) - 1)}>"
 
 
@@ -229,23 +231,23 @@ def _pattern(pieces: list[tuple[str, str]]) -> str:
     return "".join(parts).strip(" ")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    text = found[0]
-    # The same quote is escaped or not, by how the line is wrapped.
+def _escaped(match: re.Match[str]) -> str:
+    text = match[0]
+    # Whether a quote is escaped depends on the wrapper of the line.
     if text.endswith('"'):
         return r"\\?" + '"'
     return r"[ \t]+" if text.isspace() else f"\\{text}"
 
 
 def _literal(pieces: list[tuple[str, str]], example: str) -> str:
-    """The constant with most letters and digits, three characters or more, that stands in the example; else empty."""
+    """The constant of the example with most letters and digits, three characters or more; empty if there is none."""
     parts = [part for mask, constant in pieces if not mask for part in _LITERAL_BREAK.split(_ascii_capitals(constant))]
     fitting = [short for part in parts if len(short := part.strip()[:LITERAL_CHARS].strip()) >= 3 and short in example]
     return max(fitting, key=lambda part: sum(map(str.isalnum, part)), default="")
 
 
 def _ascii_capitals(text: str) -> str:
-    """Capitals outside of ASCII become breaks: the search for literals knows no other case of them."""
+    """Turn capitals outside ASCII into breaks, because the search for literals ignores case in ASCII only."""
     return "".join(char if char.isascii() or char.lower() == char else "\n" for char in text)
 
 
@@ -257,16 +259,16 @@ def _matches(haystack: pl.Series, pattern: str) -> bool:
 
 
 def _counterexample(nearest: tuple[Rule, ...], *, pattern: str) -> tuple[str, str]:
-    """A text of a neighbour that the pattern leaves alone, and whose it is."""
+    """A text of a near rule that the pattern does not match, and which rule that is."""
     for rule in nearest:
         line = rule.example[0].line
-        if not _matches(unwrap(pl.Series("text", [line]))["haystack"], pattern):
+        if not _matches(innermost(pl.Series("text", [line]))["haystack"], pattern):
             return line, f"{rule.code}: {rule.id}"
     return TO_FILL, TO_FILL
 
 
 def _name(focus: str, *, family: str, book: Rulebook) -> str:
-    """The words of the symptom in kebab case, different from the names there are."""
+    """The words of the symptom in kebab case, as a name that no other rule of the family has."""
     text = " ".join(constant for mask, constant in _pieces(focus) if not mask)
     plain = unicodedata.normalize("NFKD", text.replace("'", "")).encode("ascii", "ignore").decode().lower()
     words = [
@@ -280,8 +282,7 @@ def _name(focus: str, *, family: str, book: Rulebook) -> str:
 
 
 def _comment(text: str) -> str:
-    flat = " ".join(UNSAFE.sub(" ", text).split())
-    return flat if len(flat) <= COMMENT_CHARS else f"{flat[: COMMENT_CHARS - 1]}…"
+    return shortened(" ".join(UNSAFE.sub(" ", text).split()), COMMENT_CHARS)
 
 
 def _toml(text: str) -> str:
@@ -292,4 +293,4 @@ def _toml(text: str) -> str:
         if "'''" not in text and not text.endswith("'"):
             return f"'''{text}'''"
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+    return '"' + UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'

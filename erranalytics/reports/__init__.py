@@ -1,1 +1,1 @@
-"""Questions to the store as SQL files with a typed header: find, check, run and compare them."""
+"""Reports: questions to the store as SQL files with a typed header, and gates on their answers."""

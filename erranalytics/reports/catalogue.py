@@ -1,6 +1,6 @@
-"""The catalogue of reports: ``queries/<name>.sql``, each with a typed header that is checked as a whole.
+"""The catalogue of reports: one file ``queries/<name>.sql`` for each.
 
-A header is TOML behind ``--`` between two ``-- ---`` marks; behind it stands one ``select``.
+A file begins with a typed header, TOML after ``--`` between two ``-- ---`` marks, and one ``select`` follows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from erranalytics import datafiles
-from erranalytics.errors import ReportError, UsageError, near
+from erranalytics.errors import ReportError, UsageError, did_you_mean
 
 MARK = "-- ---"
 LIST_HINT = "all reports: erranalytics report --list"
@@ -24,7 +24,7 @@ COMMENT = re.compile(r"--[^\n]*|'(?:[^']|'')*'")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Param:
-    """A parameter of a report: bound as ``$name``."""
+    """A parameter of a report, bound as ``$name``."""
 
     type: Literal["timestamptz", "varchar", "integer", "double"]
     default: str | int | float | None = None
@@ -36,7 +36,7 @@ class Param:
 class Column:
     """A column of a report; ``unit`` is ``bytes``, ``us`` (microseconds) or ``share`` (0 to 1).
 
-    ``below`` lets a narrow terminal show it under its row.
+    ``below`` allows a narrow terminal to show it under its row.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Column:
 
 COMMON: dict[str, Param] = {
     "since": Param(type="timestamptz", help="Only from this time on: 2026-11-20, ISO 8601, -24h, -7d"),
-    "until": Param(type="timestamptz", help="Only before this time, in the same forms"),
+    "until": Param(type="timestamptz", help="Only before this time, in the same formats"),
     "host": Param(type="varchar", help="Only this host, as the journal names it"),
     "model": Param(type="varchar", help="Only this model"),
     "endpoint": Param(type="varchar", help="Only this route, such as /api/chat"),
     "code": Param(type="varchar", help="Only this code, such as MEM001"),
     "bucket": Param(type="varchar", default="day", help="Width of a step in time", choices=("hour", "day", "week")),
     "tz": Param(type="varchar", default="UTC", help="Zone of days, weeks and printed times, such as Europe/Berlin"),
-    "min_count": Param(type="integer", default=20, help="Below this many there is no judgement: the rate stays empty"),
+    "min_count": Param(type="integer", default=20, help="A rate of fewer than this many stays empty"),
 }
 
 
@@ -63,7 +63,8 @@ COMMON: dict[str, Param] = {
 class Header:
     """The typed header of a report file.
 
-    ``common`` names parameters of ``COMMON``, ``explained`` the part that ``--explain`` adds: how it is computed.
+    ``common`` names parameters of ``COMMON``; ``explained`` names the part that ``--explain`` adds, which shows how the
+    report is computed.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Report:
-    """A report file, read and checked."""
+    """A report file after reading and checking."""
 
     header: Header
     sql: str
@@ -88,22 +89,22 @@ class Report:
 
     @property
     def name(self) -> str:
-        """Name of the report, equal to the stem of its file."""
+        """The name of the report, which is the stem of its file."""
         return self.header.name
 
     @property
     def params(self) -> dict[str, Param]:
-        """All parameters, the common ones first; every report takes ``tz``, if only to print its times."""
+        """All parameters, the common ones first; every report takes ``tz``, at least to print its times."""
         return {name: COMMON[name] for name in (*self.header.common, "tz")} | self.header.param
 
 
 def folder() -> Path:
-    """The folder of the report files: inside the package, or beside it in a checkout."""
+    """The folder of the report files: in the package, or beside it in a checkout."""
     return Path(datafiles.PACKAGE, _place()).resolve()
 
 
-def form_files() -> list[str]:
-    """What the form of the reports is made of."""
+def report_files() -> list[str]:
+    """The files from which the reports are prepared."""
     return ["datafiles.py", "reports/catalogue.py", "reports/header.py", *datafiles.listed(_place(), ".sql")]
 
 
@@ -112,17 +113,17 @@ def catalogue(directory: Path | None = None) -> dict[str, Report]:
     """All reports by name, parts included.
 
     Raises:
-        ReportError: with the faults of all files, one a line.
+        ReportError: with the faults of all files, one per line.
     """
     if directory is not None:
         return _read_all(directory)
-    at = folder()
-    found = datafiles.prepared("reports", form_files(), lambda: _values(_read_all(at).values()))
-    return {data["name"]: _report(data, sql, path=at / name) for name, data, sql in found}
+    directory = folder()
+    rows = datafiles.prepared("reports", report_files(), lambda: _values(_read_all(directory).values()))
+    return {data["name"]: _report(data, sql, path=directory / name) for name, data, sql in rows}
 
 
-def untested() -> list[Any]:
-    """The values of the form of the reports, from files that nobody has tested."""
+def unchecked() -> list[Any]:
+    """The values to prepare of the reports, from files that are not checked."""
     import tomllib
 
     halves = [(path, *_halves(path)) for path in sorted(folder().glob("*.sql"))]
@@ -130,45 +131,45 @@ def untested() -> list[Any]:
 
 
 def read(path: Path) -> Report:
-    """One report file.
+    """Read and check one report file.
 
     Raises:
         ReportError: with all its faults, ``path:line: sentence``.
     """
-    from erranalytics.reports import header as reportfiles
+    from erranalytics.reports import header
 
     head, sql = _halves(path)
-    report = _report(reportfiles.header(_toml(head), head=head, path=path, common=tuple(COMMON)), sql, path=path)
-    faults = [f"{path}:{reportfiles.line_of(head, (key,))}: {text}" for key, text in _faults(report)]
+    report = _report(header.read(_toml(head), head=head, path=path, common=tuple(COMMON)), sql, path=path)
+    faults = [f"{path}:{header.line_of(head, (key,))}: {text}" for key, text in _faults(report)]
     if faults:
         raise ReportError.from_faults(faults)
     return report
 
 
 def _place() -> str:
-    """The folder of the report files by its path below the package."""
+    """The folder of the report files, relative to the package."""
     return "queries" if Path(datafiles.PACKAGE, "queries").is_dir() else "../queries"
 
 
 def _read_all(directory: Path) -> dict[str, Report]:
-    found, faults = {}, []
+    reports, faults = {}, []
     for path in sorted(directory.glob("*.sql")):
         try:
             report = read(path)
         except ReportError as error:
             faults.append(str(error))
         else:
-            found[report.name] = report
-    for report in found.values():
-        missing = [part for part in (*report.header.parts, report.header.explained) if part and part not in found]
-        faults += [f"{report.path}:1: no report {part!r} to be a part" for part in missing]
+            reports[report.name] = report
+    for report in reports.values():
+        missing = [part for part in (*report.header.parts, report.header.explained) if part and part not in reports]
+        faults += [f"{report.path}:1: there is no report {part!r} to be a part" for part in missing]
     if faults:
         raise ReportError.from_faults(faults)
-    return found
+    return reports
 
 
 def _halves(path: Path) -> tuple[list[str], str]:
-    """The lines of the header of a file, and its query."""
+    """The lines of the header of a file and its query."""
     lines = path.read_text(encoding="utf-8").splitlines()
     marks = [number for number, line in enumerate(lines) if line.strip() == MARK]
     if not lines or len(marks) < 2 or marks[0] != 0:
@@ -181,59 +182,55 @@ def _toml(head: Sequence[str]) -> str:
 
 
 def _report(data: Mapping[str, Any], sql: str, *, path: Path) -> Report:
-    """A report of the values of its header."""
+    """The report with the values of its header."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    values["columns"] = tuple(Column(**one) for one in data["columns"])
+    values["columns"] = tuple(Column(**column) for column in data["columns"])
     values["param"] = {
-        name: Param(**{**one, "choices": tuple(one["choices"])} if one.get("choices") else one)
-        for name, one in data.get("param", {}).items()
+        name: Param(**{**param, "choices": tuple(param["choices"])} if param.get("choices") else param)
+        for name, param in data.get("param", {}).items()
     }
     return Report(header=Header(**values), sql=sql, path=path)
 
 
 def _values(reports: Iterable[Report]) -> list[Any]:
-    """What the form of the reports holds: name of the file, header and query of each."""
+    """The values to prepare of the reports: the name of the file, the header and the query of each."""
     return [[report.path.name, asdict(report.header), report.sql] for report in reports]
 
 
 def _faults(report: Report) -> Iterable[tuple[str, str]]:
-    """Faults of a file whose header is well formed, as (header key, sentence)."""
+    """The faults of a file with a well-formed header, as (header key, sentence)."""
     header, bare = report.header, COMMENT.sub("''", report.sql)
     declared, used = set(report.params), set(PARAMETER.findall(bare))
     columns = [column.name for column in header.columns]
     if header.name != report.path.stem:
         yield "name", f"name is {header.name!r} but the file is {report.path.name}"
     for name in sorted(used - declared):
-        yield "common", f"${name} is used but not declared{near(name, declared)}"
-    # What a report with parts takes may be meant for a part of it.
+        yield "common", f"${name} is used but not declared{did_you_mean(name, declared)}"
+    # A parameter of a report with parts may be meant for one of the parts.
     for name in sorted(set() if header.parts else declared - used - {"tz"}):
         yield "common", f"parameter {name!r} is declared but not used"
     for name in sorted({name for name in columns if columns.count(name) > 1}):
         yield "columns", f"column {name!r} is declared twice"
     if ";" in bare.rstrip("; \n"):
-        yield "name", "one statement only"
+        yield "name", "there must be one statement only"
     if not re.search(r"\border\s+by\b", bare, re.IGNORECASE):
-        yield "name", "a report ends with an order by"
+        yield "name", "a report must end with an order by"
 
 
 def find(name: str) -> Report:
-    """The report of that name.
+    """The report with a name.
 
     Raises:
-        UsageError: with the nearest name and where all are listed.
+        UsageError: there is none; names the nearest one and the command that lists all.
     """
     reports = catalogue()
-    if name in reports:
-        return reports[name]
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(reports), n=1, cutoff=0.5)
-    hint = [f"did you mean: {close[0]}"] if close else []
-    raise UsageError(f"no report named {name!r}", hint="\n".join([*hint, LIST_HINT]))
+    if name not in reports:
+        raise UsageError(f"no report named {name!r}{did_you_mean(name, reports)}", hint=LIST_HINT)
+    return reports[name]
 
 
 def describe(names: Sequence[str] = (), *, parts: bool = False) -> list[dict[str, Any]]:
-    """The catalogue as plain objects: name, title, question, parameters, columns; ``parts`` adds parts of others.
+    """The catalogue as plain objects: name, title, question, parameters, columns; ``parts`` includes parts of others.
 
     Raises:
         UsageError: one of the ``names`` is unknown.

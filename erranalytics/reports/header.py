@@ -1,6 +1,6 @@
-"""What may stand in the header of a report: unknown keys and wrong types are faults, each with its place.
+"""The schema of the header of a report: unknown keys and wrong types are faults, each with its place.
 
-Only imported where report files are read that are in no form (see ``datafiles``).
+Imported only when the files themselves are read, and not a prepared file (see ``datafiles``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from erranalytics.errors import ReportError, near
+from erranalytics.errors import ReportError, did_you_mean
 
 
 class _Table(BaseModel):
@@ -37,7 +37,7 @@ class _Column(_Table):
 
 
 class _Header(_Table):
-    """What its keys mean is told by ``catalogue.Header``."""
+    """``catalogue.Header`` says what its keys mean."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     title: str = Field(min_length=1)
@@ -51,14 +51,14 @@ class _Header(_Table):
     explained: str | None = None
 
 
-def header(text: str, *, head: Sequence[str], path: Path, common: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a header, tested.
+def read(text: str, *, head: Sequence[str], path: Path, common: tuple[str, ...]) -> dict[str, Any]:
+    """Read and check the values of a header.
 
     Args:
-        text: its TOML.
-        head: its lines as they stand in the file.
-        path: of the report.
-        common: names of the parameters that all reports may have.
+        text: the TOML of the header.
+        head: the lines of the header in the file.
+        path: the path of the report.
+        common: the names of the parameters that any report may have.
 
     Raises:
         ReportError: with all its faults, ``path:line: sentence``.
@@ -69,7 +69,7 @@ def header(text: str, *, head: Sequence[str], path: Path, common: tuple[str, ...
     except tomllib.TOMLDecodeError as error:
         reason, _, at = str(error).partition(" (at ")
         end = len(head) + 1
-        line, column = map(int, found) if len(found := re.findall(r"\d+", at)) == 2 else (end, 0)
+        line, column = map(int, place) if len(place := re.findall(r"\d+", at)) == 2 else (end, 0)
         raise ReportError.from_faults([f"{path}:{line + 1}:{column + 3}: header is not TOML: {reason}"]) from None
     except ValidationError as error:
         raise ReportError.from_faults(_faults(path, head, error)) from None
@@ -77,12 +77,12 @@ def header(text: str, *, head: Sequence[str], path: Path, common: tuple[str, ...
 
 
 def line_of(head: Sequence[str], loc: tuple[int | str, ...]) -> int:
-    """Line of the file (from 1) that holds a place of the header, as near as can be told."""
+    """The line of the file, from 1, of a place in the header, as exactly as the header allows."""
     patterns = [rf"--\s*(\[param\.)?{re.escape(str(loc[0]))}\b"]
     if loc[0] == "param" and len(loc) > 1:
         patterns.insert(0, rf".*\bparam\.{re.escape(str(loc[1]))}\b")
-    found = (n for pattern in patterns for n, line in enumerate(head) if re.match(pattern, line))
-    start = next(found, 0)
+    matches = (n for pattern in patterns for n, line in enumerate(head) if re.match(pattern, line))
+    start = next(matches, 0)
     if loc[0] == "columns" and len(loc) > 1 and isinstance(loc[1], int):
         entries = [n for n, line in enumerate(head) if n > start for _ in re.finditer(r"\{", line)]
         start = entries[loc[1]] if loc[1] < len(entries) else start
@@ -91,7 +91,7 @@ def line_of(head: Sequence[str], loc: tuple[int | str, ...]) -> int:
 
 @cache
 def _with_common(names: tuple[str, ...]) -> type[_Header]:
-    kind = tuple[Literal[names], ...]  # type: ignore[valid-type]  # the names are said once, in the catalogue
+    kind = tuple[Literal[names], ...]  # type: ignore[valid-type]  # only the catalogue lists the names
     return create_model("Header", __base__=_Header, common=(kind, ()))
 
 
@@ -102,6 +102,6 @@ def _faults(path: Path, head: Sequence[str], error: ValidationError) -> list[str
         text = detail["msg"]
         if detail["type"] == "extra_forbidden":
             known = _Header if len(detail["loc"]) == 1 else _Param if detail["loc"][0] == "param" else _Column
-            text = "unknown key" + near(str(detail["loc"][-1]), known.model_fields)
+            text = "unknown key" + did_you_mean(str(detail["loc"][-1]), known.model_fields)
         faults.append(f"{path}:{line_of(head, detail['loc'])}: {where}: {text}")
     return faults

@@ -1,8 +1,7 @@
-"""Reports: a catalogue of SQL files with a typed header, bound parameters, and the frames they return.
+"""Run reports: bind their parameters, run their SQL, and return frames.
 
-A report is ``queries/<name>.sql``: a TOML header behind ``--`` between two ``-- ---`` marks, then one
-``select``. Values reach it as bound parameters only; no SQL is put together here. What a report could not
-see comes from ``coverage.sql`` and travels with the result as notes.
+Values are only ever bound as parameters; no SQL is assembled here. ``coverage.sql`` says what a report could not see,
+and the result carries that as notes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from erranalytics.errors import UsageError, near
+from erranalytics.errors import UsageError, did_you_mean
 from erranalytics.reports.catalogue import COMMENT, LIST_HINT, PARAMETER, Column, Param, Report, catalogue, find
 
 if TYPE_CHECKING:
@@ -35,10 +34,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "
 
 @dataclass(frozen=True)
 class Result:
-    """What a report returned.
+    """The answer of a report.
 
-    ``columns`` carry the DuckDB type and the unit, ``frame`` the rows, ``notes`` what could not be seen,
-    ``tz`` the zone its times are printed in.
+    ``columns`` have the DuckDB type and the unit, ``frame`` has the rows, ``notes`` say what could not be seen, and
+    ``tz`` is the zone in which its times are printed.
     """
 
     name: str
@@ -58,17 +57,17 @@ def run(
     now: datetime | None = None,
     limit: Limit | None = None,
 ) -> Result:
-    """Run one report on what the store has committed.
+    """Run one report on the committed data of a store.
 
     Args:
-        name: name of the report.
+        name: the name of the report.
         connection: an open store; read-only is enough.
-        params: values by parameter name, typed or as text; ``None`` means the default.
-        now: what ``-24h`` counts back from; the clock when not given.
+        params: values by parameter name, typed or as text; None means the default.
+        now: the time from which ``-24h`` counts back; by default the current time.
         limit: how long it may take.
 
     Raises:
-        UsageError: unknown report or parameter, a value that does not fit, or the limit is over.
+        UsageError: the report or a parameter is unknown, a value does not fit, or the time limit is exceeded.
     """
     report = find(name)
     bound = bind(report, params or {}, now=now or datetime.now(UTC))
@@ -94,17 +93,17 @@ def answer(
     limit: Limit | None = None,
     explain: bool = False,
 ) -> list[Result]:
-    """Run several reports; one with parts is followed by them, and by its explanation. Without names: the overview.
+    """Run several reports, or the overview without names; the parts of a report and its explanation follow it.
 
     Raises:
-        UsageError: as ``run``, and a report that has no explanation.
+        UsageError: as for ``run``, or a report has no explanation.
     """
     results = []
     for name in names or (OVERVIEW,):
-        whole = run(name, connection=connection, params=params, now=now, limit=limit)
-        results.append(whole)
+        result = run(name, connection=connection, params=params, now=now, limit=limit)
+        results.append(result)
         for part in _parts(name, explain=explain):
-            accepted = {key: value for key, value in whole.params.items() if key in find(part).params}
+            accepted = {key: value for key, value in result.params.items() if key in find(part).params}
             results.append(run(part, connection=connection, params=accepted, now=now, limit=limit))
     return results
 
@@ -118,43 +117,43 @@ def for_page(
     limit: Limit | None = None,
     explain: bool = False,
 ) -> list[Result]:
-    """What an HTML page holds: what it is about, then the reports as ``answer`` gives them; without names, its parts.
+    """The results for an HTML page: what it is about, then those of ``answer``, or the parts of the page without names.
 
     Raises:
-        UsageError: as ``answer``.
+        UsageError: as for ``answer``.
     """
     given = dict(params or {})
     if not names:
-        # Steps of a chart are as wide as the period needs, unless somebody says how wide.
-        whole = {"width" if name == "bucket" else name: value for name, value in given.items()}
-        return answer((PAGE,), connection=connection, params=whole, now=now, limit=limit, explain=explain)
+        # The steps of a chart are as wide as the period needs, unless --bucket sets their width.
+        renamed = {"width" if name == "bucket" else name: value for name, value in given.items()}
+        return answer((PAGE,), connection=connection, params=renamed, now=now, limit=limit, explain=explain)
     about = {name: value for name, value in given.items() if name in find(PAGE).params}
-    asked = answer(names, connection=connection, params=given, now=now, limit=limit, explain=explain)
-    return [run(PAGE, connection=connection, params=about, now=now, limit=limit), *asked]
+    results = answer(names, connection=connection, params=given, now=now, limit=limit, explain=explain)
+    return [run(PAGE, connection=connection, params=about, now=now, limit=limit), *results]
 
 
 def with_parts(names: Sequence[str] = (), *, explain: bool = False) -> list[str]:
-    """The names of all results ``answer`` would give.
+    """The names of all results that ``answer`` would give.
 
     Raises:
-        UsageError: unknown report, or one that has no explanation.
+        UsageError: a report is unknown or has no explanation.
     """
-    return [one for name in names or (OVERVIEW,) for one in (name, *_parts(name, explain=explain))]
+    return [result for name in names or (OVERVIEW,) for result in (name, *_parts(name, explain=explain))]
 
 
 def _parts(name: str, *, explain: bool) -> list[str]:
     header = find(name).header
     if explain and header.explained is None:
-        known = ", ".join(sorted(one.name for one in catalogue().values() if one.header.explained))
+        known = ", ".join(sorted(report.name for report in catalogue().values() if report.header.explained))
         raise UsageError(f"report {name!r} has no explanation", hint=f"reports that have one: {known}")
     return [*header.parts, *([header.explained] if explain and header.explained else [])]
 
 
 def parameters(chosen: Mapping[str, object]) -> dict[str, object]:
-    """Parameters from the options of the command line: those given, and ``NAME=VALUE`` pairs under ``extra``.
+    """The parameters from the options of the command line and from the ``NAME=VALUE`` pairs under ``extra``.
 
     Raises:
-        UsageError: a pair without ``=``.
+        UsageError: a pair has no ``=``.
     """
     given = {name: value for name, value in chosen.items() if name != "extra" and value is not None}
     extra = chosen.get("extra") or ()
@@ -167,10 +166,10 @@ def parameters(chosen: Mapping[str, object]) -> dict[str, object]:
 
 
 def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None = None) -> Result:
-    """Any one query as a result.
+    """Run any one query that reads.
 
     Raises:
-        UsageError: it is not one query that reads, DuckDB refuses it, or the limit is over.
+        UsageError: it is not one query that reads, DuckDB refuses it, or the time limit is exceeded.
     """
     from erranalytics.store.queries import check, query
 
@@ -180,7 +179,7 @@ def ask(sql: str, *, connection: duckdb.DuckDBPyConnection, limit: Limit | None 
 
 
 def rules_result(book: Rulebook) -> Result:
-    """The rulebook as a table, in the order in which rules are tried."""
+    """The rulebook as a table, in the order in which its rules are tried."""
     rows = [
         (rule.id, rule.code, rule.confidence, book.severity(rule), book.causes[rule.code].title) for rule in book.rules
     ]
@@ -190,7 +189,7 @@ def rules_result(book: Rulebook) -> Result:
 
 
 def frame_result(name: str, frame: pl.DataFrame) -> Result:
-    """A frame of texts and integers, so that it is shown as a report is."""
+    """A frame of texts and integers as a result, to show it like a report."""
     types = {column: "varchar" if kind == pl.String else "bigint" for column, kind in frame.schema.items()}
     return Result(name, "", tuple(Column(name=column, type=kind) for column, kind in types.items()), frame)
 
@@ -200,17 +199,17 @@ def _used(report: Report) -> set[str]:
 
 
 def bind(report: Report, given: Mapping[str, object], *, now: datetime) -> dict[str, object]:
-    """Values for all parameters of a report, converted to their types.
+    """The values of all parameters of a report, converted to their types.
 
     Raises:
-        UsageError: for an unknown parameter, a value that does not fit, or a period that ends before it begins.
+        UsageError: a parameter is unknown, a value does not fit, or the period ends before it begins.
     """
     known = report.params
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
         if name not in known:
-            valid = "it takes: " + ", ".join(known)
-            raise UsageError(f"report {report.name!r} has no parameter {name!r}{near(name, known)}", hint=valid)
+            valid = "its parameters: " + ", ".join(known)
+            raise UsageError(f"report {report.name!r} has no parameter {name!r}{did_you_mean(name, known)}", hint=valid)
     tz = _zone(str(given.get("tz") or "UTC"))
     values = {
         name: _value(name, param, given.get(name, param.default), now=now, tz=tz) for name, param in known.items()
@@ -226,7 +225,7 @@ def _value(name: str, param: Param, value: object, *, now: datetime, tz: tzinfo)
         return None
     if param.choices and value not in param.choices:
         raise UsageError(
-            f"{name} is {value!r}{near(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
+            f"{name} is {value!r}{did_you_mean(str(value), param.choices)}", hint="one of: " + ", ".join(param.choices)
         )
     if param.type == "timestamptz":
         if not isinstance(value, datetime):
@@ -246,20 +245,20 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def parse_when(text: str, *, now: datetime, tz: tzinfo) -> datetime:
-    """A moment as a user writes it, in UTC.
+    """A time that a user wrote, in UTC.
 
-    ``-24h`` (s, m, h, d, w) counts back from ``now``; ``now``, ``today`` and ``yesterday`` are words; a date or
-    ISO 8601 time without a zone is one of ``tz``.
+    ``-24h`` (s, m, h, d, w) counts back from ``now``; ``now``, ``today`` and ``yesterday`` are words; a date or an
+    ISO 8601 time without a zone is in ``tz``.
 
     Raises:
-        UsageError: for anything else, with the forms.
+        UsageError: it is none of these; names the valid forms.
     """
     word = text.strip()
     if word.lower() == "now":
         return now.astimezone(UTC)
     midnight = now.astimezone(tz).replace(hour=0, minute=0, second=0, microsecond=0)
     if word.lower() in ("today", "yesterday"):
-        # The day before is counted on the calendar, so that it may have 23 or 25 hours.
+        # A day back on the calendar may have 23 or 25 hours.
         return (midnight - timedelta(days=word.lower() == "yesterday")).astimezone(UTC)
     try:
         if back := _RELATIVE.fullmatch(word):
@@ -267,5 +266,7 @@ def parse_when(text: str, *, now: datetime, tz: tzinfo) -> datetime:
         moment = datetime.fromisoformat(word)
         return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)
     except (ValueError, OverflowError):
-        hint = "forms: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
+        hint = (
+            "formats: -24h, -7d, -2w, now, today, yesterday, 2026-11-20, '2026-11-20 18:00', 2026-11-20T18:00:00+01:00"
+        )
         raise UsageError(f"{text!r} is not a time", hint=hint) from None

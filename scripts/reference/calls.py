@@ -1,4 +1,4 @@
-"""The page about records of calls, made from their model and from examples, and the JSON Schema of a record."""
+"""The page about records of calls, from their model and examples, and the JSON Schema of a record."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def pages() -> dict[str, str]:
 def schema_text() -> str:
     """The JSON Schema of a record."""
     schema = CallRecord.model_json_schema(by_alias=True)
-    # Readers keep fields they do not know.
+    # Readers keep unknown fields.
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "additionalProperties": True}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def examples() -> list[CallRecord]:
-    """Records of every outcome, as they were written against a server that misbehaves."""
+    """Records of every outcome, written against a server that misbehaves."""
     return [read(line) for line in EXAMPLES.read_text(encoding="utf-8").splitlines()]
 
 
@@ -50,7 +50,7 @@ def _blocks() -> Iterator[str]:
     for outcome, meaning in OUTCOMES.items():
         yield f"### {outcome}"
         yield meaning
-        yield fence("json", [_shown(one) for one in examples() if one.outcome == outcome])
+        yield fence("json", [_shown(record) for record in examples() if record.outcome == outcome])
 
 
 def _fields() -> str:
@@ -62,12 +62,12 @@ def _fields() -> str:
 
 
 def _kind(annotation: str) -> str:
-    """The word for a type, by how Python writes it."""
+    """The word for a type from its Python name."""
     words = {"datetime": "time", "Datetime": "time", "dict": "object", "bool": "true or false", "float": "number"}
     words |= {"int": "integer"}
     return next((word for part, word in words.items() if part in annotation), "text")
 
 
-def _shown(one: CallRecord) -> str:
-    data = json.loads(one.to_json())
+def _shown(record: CallRecord) -> str:
+    data = json.loads(record.to_json())
     return json.dumps({name: value for name, value in data.items() if value is not None}, ensure_ascii=False)

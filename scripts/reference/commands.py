@@ -18,7 +18,7 @@ def pages() -> dict[str, str]:
     blocks = ["# Commands", GENERATED]
     for path, command in _commands(cli.main, ("erranalytics",)):
         blocks += [f"{'#' * min(len(path) + 1, 4)} {' '.join(path)}", *_help(path, command)]
-    codes = ((str(one.value), one.sentence) for one in ExitCode)
+    codes = ((str(code.value), code.sentence) for code in ExitCode)
     return {"cli.md": page([*blocks, "## Exit codes", table(("code", "meaning"), codes)])}
 
 
@@ -30,12 +30,13 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 
 def _help(path: Sequence[str], command: click.Command) -> Iterator[str]:
-    """Usage, sentences, examples and options, made from the parameters: click's help pages differ between versions."""
-    arguments = [one.metavar or (one.name or "").upper() for one in command.params if isinstance(one, click.Argument)]
-    options = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    """Usage, sentences, examples and options from the parameters, because click's help differs between versions."""
+    params = command.params
+    arguments = [param.metavar or (param.name or "").upper() for param in params if isinstance(param, click.Argument)]
+    options = [param for param in params if isinstance(param, click.Option) and not param.hidden]
     words = [*path, *(["[OPTIONS]"] if options else []), *arguments]
     yield fence("text", [" ".join([*words, *(["COMMAND"] if isinstance(command, click.Group) else [])])])
-    # A block that begins with \b holds examples and is shown unchanged.
+    # A block that begins with \b holds examples and stays as it is.
     for block in re.split(r"\n\s*\n", inspect.cleandoc(command.help or "").split("\f")[0]):
         yield fence("text", block.splitlines()[1:]) if block.startswith("\b") else " ".join(block.split())
     if isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""The page about input: the wrappers that may stand around a line, and every line format with its samples."""
+"""The page about input: the wrappers of lines, and every line format with its samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.reference.markdown import GENERATED, code, escape, fence, first_lin
 HEAD = """erranalytics looks at the first lines of an input to find out what it is; the name of the file does not
 matter. Text may be UTF-8 or UTF-16. Archives are unpacked while they are read."""
 WRAPPERS_HEAD = """Each line is recognised by its own shape, so a file may change its wrapper in the middle, and one
-wrapper may stand inside another: `journald-short+compose` is the journal of a compose service. `--format` overrides
+wrapper may be inside another: `journald-short+compose` is the journal of a compose service. `--format` overrides
 detection. It takes one of the names below, or several joined by `+` with the outermost first; `plain` is a log as
 Ollama wrote it. When a line has several stamps, the one nearest to the text counts, unless it has no zone and a stamp
 further out has one. `erranalytics doctor FILE` shows what a file holds."""
@@ -24,7 +24,7 @@ LINES_HEAD = """A line has the first of these {formats} formats that matches it.
 def pages() -> dict[str, str]:
     """The text of the page by its path below ``docs``."""
     book = lineformats.load()
-    rows = ((code(one.name), one.title, one.owner) for one in book.formats)
+    rows = ((code(form.name), form.title, form.owner) for form in book.formats)
     return {
         "formats.md": page(
             [

@@ -1,4 +1,4 @@
-"""All generated pages: write them into ``docs/``, or compare them with what is there."""
+"""Write all generated pages into ``docs/``, or compare them with the files there."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs"
 
 def pages() -> dict[str, str]:
     """The text of every generated page by its path below ``docs``."""
-    made: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for subject in (rules, reports, formats, commands, store, calls):
-        made |= subject.pages()
-    return made
+        texts |= subject.pages()
+    return texts
 
 
-def left_over(made: dict[str, str]) -> list[str]:
-    """Pages of categories that no longer exist."""
-    there = {str(path.relative_to(FOLDER).as_posix()) for path in (FOLDER / "rules").glob("*.md")}
-    return sorted(there - made.keys())
+def left_over(texts: dict[str, str]) -> list[str]:
+    """The pages of categories that no longer exist."""
+    existing = {str(path.relative_to(FOLDER).as_posix()) for path in (FOLDER / "rules").glob("*.md")}
+    return sorted(existing - texts.keys())
 
 
 def main(arguments: Sequence[str]) -> ExitCode:
     """Write the pages, or compare them with ``--check``."""
-    made = pages()
+    texts = pages()
     if "--check" in arguments:
-        stale = [name for name, text in made.items() if not _is_current(FOLDER / name, text)] + left_over(made)
+        stale = [name for name, text in texts.items() if not _is_current(FOLDER / name, text)] + left_over(texts)
         if stale:
             raise UsageError("these pages are out of date: " + ", ".join(stale), hint="make docs")
-        diagnostics.note(f"{len(made)} generated pages in docs are up to date")
+        diagnostics.note(f"{len(texts)} generated pages in docs are up to date")
         return ExitCode.DONE
-    for name in left_over(made):
+    for name in left_over(texts):
         (FOLDER / name).unlink()
-    for name, text in made.items():
+    for name, text in texts.items():
         (FOLDER / name).parent.mkdir(exist_ok=True)
         (FOLDER / name).write_text(text, encoding="utf-8", newline="\n")
-    diagnostics.note(f"{len(made)} pages written")
+    diagnostics.note(f"{len(texts)} pages written")
     return ExitCode.DONE
 
 

@@ -1,4 +1,4 @@
-"""The page about the reports: question, parameters, columns, and what each one cannot see."""
+"""The page about the reports: question, parameters and columns of each, and what it cannot see."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from scripts.reference.markdown import GENERATED, code, page, table
 
 HEAD = """`erranalytics report NAME` answers one question from the store; without a name it prints the overview. The SQL
 of a report is in `queries/NAME.sql`. Every report can be written as {forms}. The numbers are the same in all of them:
-programs get exact values, people also get units and a note of what could not be seen.
+programs get exact values, and people also get units and notes on what could not be seen.
 
-Any column can be a [gate](gates.md): `--fail-on 'NAME.COLUMN > VALUE'`. The words used here, and the blind spots that a
-report names, are explained in [definitions](definitions.md)."""
+Any column can be a [gate](gates.md): `--fail-on 'NAME.COLUMN > VALUE'`. [Definitions](definitions.md) explain
+the words used here and the blind spots that a report names."""
 UNITS = {"bytes": "bytes", "us": "microseconds", "share": "0 to 1"}
 
 
 def pages() -> dict[str, str]:
     """The text of the page by its path below ``docs``."""
     reports = list(catalogue.catalogue().values())
-    questions = [(f"[{one.name}](#{one.name})", one.header.question) for one in reports if not one.header.part]
+    public = [report for report in reports if not report.header.part]
+    questions = [(f"[{report.name}](#{report.name})", report.header.question) for report in public]
     return {
         "reports.md": page(
             [
@@ -37,7 +38,7 @@ def _section(report: Report) -> list[str]:
     header = report.header
     blocks = [f"## {report.name}", header.question]
     if header.part:
-        blocks.append("This is part of another report. It can also be asked for by its own name.")
+        blocks.append("This is part of another report, and can also be asked for by its own name.")
     params = [
         (code(name), param.type, "" if param.default is None else str(param.default), _help(param))
         for name, param in report.params.items()

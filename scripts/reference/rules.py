@@ -1,4 +1,4 @@
-"""The pages about causes and rules: an index, and one page for each category of causes."""
+"""The pages about causes and rules: an index, and a page for each category of causes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from erranalytics.classification import rulebook
-from erranalytics.classification.rulebook import Cause, Rule, Rulebook
+from erranalytics.classification.rule import Rule
+from erranalytics.classification.rulebook import Rulebook
+from erranalytics.classification.taxonomy import Cause
 from scripts.reference.markdown import GENERATED, code, escape, first_line, page, table
 
 HEAD = """erranalytics knows {causes} causes and recognises them with {rules} rules. Each category of causes has a page.
 A code never changes its meaning. `erranalytics explain CODE` prints the entry of a code on a terminal, and
 `erranalytics explain 'TEXT'` says which rule matches a text."""
 ORDER = "Families of rules are tried in this order, and the first rule that matches decides: {families}."
-NO_RULE = "No rule recognises this cause in a text. It is concluded from the events around it."
+NO_RULE = "No rule recognises this cause in a text. It is derived from the events around it."
 
 
 def pages() -> dict[str, str]:

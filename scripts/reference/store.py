@@ -1,4 +1,4 @@
-"""The page about the store: how its main tables hang together, then every table and view with its columns."""
+"""The page about the store: how its main tables are related, then every table and view with its columns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import duckdb
 from erranalytics.store import connection as store
 from scripts.reference.markdown import GENERATED, code, page, table
 
-HEAD = """The store is one DuckDB file, and everything in it carries a comment; this page is made from those comments.
+HEAD = """The store is one DuckDB file. Everything in it has a comment, and this page is made from those comments.
 Times are UTC. Durations end in `_us` or `_ms`, sizes in `_bytes`, counts in `_count`. [SQL](sql.md) shows how to query
 it, and [definitions](definitions.md) explain the words."""
 DIAGRAM_HEAD = """Every record of a log is one row of `events`. Some events are more than that: an access line also
 has a row in `requests`, a record that a client wrote has one in `calls`, and a problem has one in `errors`. All errors
 of one failure belong to one row of `incidents`, and so do the requests and calls it took with it. `calls.request_id`
 joins a call with the access line of the same request."""
-# (many, column, one, label from one to many). A column that the store does not have is an error.
+# (many, column, one, label from one to many). A column that the store lacks is an error.
 LINKS = (
     ("loads", "source_id", "sources", "is read by"),
     ("events", "load_id", "loads", "stores"),
@@ -55,11 +55,11 @@ def pages() -> dict[str, str]:
     with store.open_in_memory() as connection:
         tables, views = _tables(connection), _views(connection)
     views = _with_comments(views, tables)
-    blocks = ["# The store", GENERATED, HEAD, "## How the tables hang together", DIAGRAM_HEAD, _diagram(tables)]
+    blocks = ["# The store", GENERATED, HEAD, "## How the tables are related", DIAGRAM_HEAD, _diagram(tables)]
     for title, relations in (("Tables", tables), ("Views", views)):
-        rows = ((f"[{name}](#{name})", one.comment) for name, one in relations.items())
+        rows = ((f"[{name}](#{name})", relation.comment) for name, relation in relations.items())
         blocks += [f"## {title}", table((title.lower().removesuffix("s"), "one row"), rows)]
-        blocks += [part for one in relations.values() for part in _section(one)]
+        blocks += [part for relation in relations.values() for part in _section(relation)]
     return {"store.md": page(blocks)}
 
 
@@ -74,9 +74,9 @@ def _views(connection: duckdb.DuckDBPyConnection) -> dict[str, Relation]:
 
 
 def _with_comments(views: Mapping[str, Relation], tables: Mapping[str, Relation]) -> dict[str, Relation]:
-    """Views in which a column without a comment of its own has that of the column it passes on.
+    """The views, in which a column without a comment gets that of the column that it passes on.
 
-    Where several relations of the view have such a column, they are named instead.
+    If several relations of the view have such a column, the comment names them instead.
     """
     known = {**tables, **views}
 
@@ -87,7 +87,9 @@ def _with_comments(views: Mapping[str, Relation], tables: Mapping[str, Relation]
         return texts.pop() if len(texts) == 1 else f"see {', '.join(owners)}" if owners else ""
 
     return {
-        name: replace(view, columns=tuple((one, kind, text or comment(view, one)) for one, kind, text in view.columns))
+        name: replace(
+            view, columns=tuple((column, kind, text or comment(view, column)) for column, kind, text in view.columns)
+        )
         for name, view in views.items()
     }
 
@@ -102,7 +104,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> tuple[tuple[st
 
 
 def _diagram(tables: Mapping[str, Relation]) -> str:
-    """An entity-relationship diagram, which forges draw."""
+    """An entity-relationship diagram in Mermaid."""
     lines = ["erDiagram"]
     for many, column, one, label in LINKS:
         if column not in {name for name, _, _ in tables[many].columns}:

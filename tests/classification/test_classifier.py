@@ -13,7 +13,7 @@ import pytest
 
 from erranalytics.classification import rulebook
 from erranalytics.classification.classifier import SCHEMA, classify
-from erranalytics.classification.innermost import unwrap
+from erranalytics.classification.innermost import innermost
 
 BOOK = rulebook.load()
 MODULE = importlib.import_module("erranalytics.classification.classifier")
@@ -49,9 +49,9 @@ def test_each_distinct_suspicious_text_is_read_once(monkeypatch: pytest.MonkeyPa
 
     def count(texts: pl.Series) -> pl.DataFrame:
         seen.append(len(texts))
-        return unwrap(texts)
+        return innermost(texts)
 
-    monkeypatch.setattr(MODULE, "unwrap", count)
+    monkeypatch.setattr(MODULE, "innermost", count)
     _run(*["model is required"] * 1000, *[f"line {number}" for number in range(1000)])
     assert seen == [1]
 

@@ -68,11 +68,11 @@ def test_what_is_offered_is_what_there_is() -> None:
     context, parameter = click.Context(main), click.Option(["--x"])
     values = {
         kind.__name__: {item.value for item in kind(context, parameter, "")}
-        for kind in (completion.reports, completion.forms, completion.codes, completion.rule_names)
+        for kind in (completion.reports, completion.formats, completion.codes, completion.rule_names)
     }
     book = rulebook.load()
     assert values["reports"] == {one["name"] for one in catalogue.describe()}
-    assert values["forms"] == set(render.FORMATS)
+    assert values["formats"] == set(render.FORMATS)
     assert values["codes"] == set(book.causes)
     assert values["rule_names"] == set(book.by_id)
 

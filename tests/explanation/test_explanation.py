@@ -11,7 +11,7 @@ import pytest
 from erranalytics import api
 from erranalytics.classification import rulebook
 from erranalytics.errors import UsageError
-from erranalytics.explanation.explanation import explain
+from erranalytics.explanation.lookup import explain
 from erranalytics.ollama import settings
 
 BOOK = rulebook.load()
@@ -61,7 +61,7 @@ def test_unknown_text_says_so_and_names_neighbours() -> None:
     found = explain("the runner process has turned blue", book=BOOK)
     lines = found.lines()
     assert found.cause is None
-    assert lines[0].startswith("No rule knows")
+    assert lines[0].startswith("No rule matches")
     assert found.nearest
     assert found.nearest[0][0] in BOOK.by_id
 
@@ -92,7 +92,7 @@ def test_every_cause_can_be_told(code: str) -> None:
 def test_a_code_needs_no_polars() -> None:
     """Explaining a code imports neither polars nor duckdb: it stays quick."""
     script = (
-        "import sys; from erranalytics.classification import rulebook; from erranalytics.explanation.explanation import explain;"
+        "import sys; from erranalytics.classification import rulebook; from erranalytics.explanation.lookup import explain;"
         "explain('MEM001', book=rulebook.load()).lines(); print('polars' in sys.modules, 'duckdb' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import erranalytics as ea
 from erranalytics.classification import proof, rulebook
 from erranalytics.classification.classifier import classify
-from erranalytics.classification.innermost import unwrap
-from erranalytics.classification.rulebook import REMEDY_WORDS, Rulebook
+from erranalytics.classification.innermost import innermost
+from erranalytics.classification.rule import REMEDY_WORDS
+from erranalytics.classification.rulebook import Rulebook
 from erranalytics.errors import UsageError
 from erranalytics.explanation import suggestion
 from erranalytics.explanation.suggestion import TO_FILL, suggest
@@ -57,7 +58,7 @@ def draft_of(text: str) -> suggestion.Suggestion | None:
     assert example["line"] == draft.text
     assert not set(data["name"].split("-")) & REMEDY_WORDS
     assert any(literal.lower() in example["line"].lower() for literal in data["literals"])
-    assert unwrap(pl.Series("text", [example["line"]]))["haystack"].str.contains(f"(?m){data['pattern']}").item()
+    assert innermost(pl.Series("text", [example["line"]]))["haystack"].str.contains(f"(?m){data['pattern']}").item()
     return draft
 
 
@@ -184,7 +185,7 @@ def test_a_fingerprint_of_the_store_is_drafted(tmp_path: Path) -> None:
 
 def test_too_little_is_refused() -> None:
     """A rule needs three characters to wait for."""
-    with pytest.raises(UsageError, match="nothing constant"):
+    with pytest.raises(UsageError, match="no constant part"):
         suggest("12", book=BOOK)
     with pytest.raises(UsageError, match="give a text or a fingerprint"):
         ea.suggest_rule(" ")

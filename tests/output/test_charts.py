@@ -32,7 +32,7 @@ def store() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def chart(name: str, connection: duckdb.DuckDBPyConnection, **params: object) -> Chart:
     """The chart of one result."""
-    (one,) = charts.of([runner.run(name, connection=connection, params=params, now=NOW)])
+    (one,) = charts.charts_of([runner.run(name, connection=connection, params=params, now=NOW)])
     return one
 
 
@@ -42,7 +42,7 @@ def test_charts_are_complete(name: str, store: duckdb.DuckDBPyConnection) -> Non
     one = chart(name, store)
     assert not one.is_empty
     assert one.title
-    assert one.told.endswith(".")
+    assert one.summary.endswith(".")
     assert one.y_label
     assert re.search(r"time \(UTC\)|GiB", one.x_label)
     for mark in one.marks:
@@ -58,7 +58,7 @@ def test_charts_of_nothing_say_so(name: str) -> None:
     """Without rows there is a sentence and no empty frame of axes."""
     one = chart(name, empty_store())
     assert one.is_empty
-    assert one.told.startswith("No ")
+    assert one.summary.startswith("No ")
 
 
 def test_stacked_bars_are_as_high_as_what_they_count(store: duckdb.DuckDBPyConnection) -> None:
@@ -72,7 +72,7 @@ def test_stacked_bars_are_as_high_as_what_they_count(store: duckdb.DuckDBPyConne
         assert bar.height == pytest.approx(count * unit)
     total = sum(bar.height for bar in bars) / unit
     assert total == 5
-    assert one.told.startswith("5 failures: memory 3, ")
+    assert one.summary.startswith("5 failures: memory 3, ")
     by_day: dict[float, list[Any]] = {}
     for bar in bars:
         by_day.setdefault(bar.x, []).append(bar)
@@ -88,7 +88,7 @@ def test_memory_bars_share_one_scale(store: duckdb.DuckDBPyConnection) -> None:
     needed, free = (next(m for m in one.marks if m.style == f"memory-{word}" and "qwen3:32b" in m.text) for word in ("needed", "free"))  # fmt: skip
     assert needed.width / free.width == pytest.approx(23 / 19.6, rel=1e-6)
     assert "23.0 GiB needed" in [mark.text for mark in one.marks]
-    assert "2026-11-14 18:00 · qwen3:32b · CUDA0: 23.0 GiB needed, 19.6 GiB free" in one.told
+    assert "2026-11-14 18:00 · qwen3:32b · CUDA0: 23.0 GiB needed, 19.6 GiB free" in one.summary
 
 
 def test_a_crash_is_marked_in_the_timeline(store: duckdb.DuckDBPyConnection) -> None:
@@ -97,7 +97,7 @@ def test_a_crash_is_marked_in_the_timeline(store: duckdb.DuckDBPyConnection) -> 
     (cross,) = [mark for mark in one.marks if mark.kind == "cross"]
     assert cross.x == 100
     assert "crashed" in cross.text
-    assert one.told == "1 run on 1 host: crashed 1."
+    assert one.summary == "1 run on 1 host: crashed 1."
 
 
 def test_runs_that_overlap_stand_below_each_other() -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from erranalytics.output import render
 from erranalytics.reports import catalogue, runner
+from erranalytics.reports import values as report_values
 from erranalytics.reports.runner import Column, Result
 from erranalytics.text import display
 
@@ -69,7 +70,7 @@ def microseconds(text: str) -> tuple[float, float]:
 def agrees(text: str, value: object, column: Column) -> bool:
     """Whether a cell for people is the value of JSON."""
     if value is None:
-        return text in (display.NULL, "nan", "inf", "-inf")
+        return text in (report_values.NULL, "nan", "inf", "-inf")
     if not column.unit:
         # A narrow time has no seconds.
         is_time = (column.type or "").startswith("timestamp")
@@ -176,7 +177,7 @@ def table_lines(result: Result, count: int) -> list[str]:
 def test_vertical_agrees_with_json(name: str, answers: dict[str, Answer]) -> None:
     """One column a line under the same heads, an empty line between rows."""
     result, rows = answers[name]
-    heads = [display.label(column.name) for column in result.columns]
+    heads = [report_values.label(column.name) for column in result.columns]
     indent, lines = max(map(len, heads)) + 2, written(result, "vertical").splitlines()
     found = []
     for at in range(len(rows)):
@@ -196,7 +197,7 @@ def test_a_folded_table_loses_no_number(name: str, width: int, answers: dict[str
     )
     for row in result.frame.iter_rows():
         for value, column in zip(row, result.columns, strict=True):
-            shown = display.shown(value, column, tz=result.tz, short=True)
+            shown = report_values.shown(value, column, tz=result.tz, short=True)
             assert value is None or re.sub(r"\s", "", shown) in text or not column.unit, (column.name, shown)
 
 

@@ -25,6 +25,7 @@ from support.stores import NOW, add_causes, add_incident, add_requests, add_sour
 from erranalytics.output import render
 from erranalytics.output.html import page
 from erranalytics.reports import catalogue, runner
+from erranalytics.reports import values as report_values
 from erranalytics.reports.runner import Result
 from erranalytics.text import display
 
@@ -130,7 +131,7 @@ def test_cells_are_those_of_json_and_of_the_table(name: str, store: duckdb.DuckD
                 assert wanted in (None, "", [])
                 continue
             text, raw = row[column.name]
-            assert text.strip() == display.shown(value, column, short=True).strip()
+            assert text.strip() == report_values.shown(value, column, short=True).strip()
             assert (text if raw is None else json.loads(raw)) == (display.printable(wanted) if isinstance(wanted, str) and raw is None else wanted)  # fmt: skip
 
 
@@ -321,7 +322,7 @@ def test_html_is_a_form_like_the_others(hostile: duckdb.DuckDBPyConnection, tmp_
     assert told.stdout.startswith(b"<!doctype html>")
     refused = command("report", "--html", str(tmp_path / "c.html"), "-f", "csv", *db)
     assert (refused.returncode, refused.stdout) == (2, b"")
-    assert b"--html says the form and the file already" in refused.stderr
+    assert b"--html sets the format and the file already" in refused.stderr
     asked = command("sql", "select 1 as one", "-f", "html", *db)
     assert Reader(asked.stdout.decode()).tables == {"sql": [{"one": ("1", "1")}]}
 

@@ -29,7 +29,8 @@ from erranalytics.output import render
 from erranalytics.output.overview import overview_lines
 from erranalytics.reports import runner
 from erranalytics.reports.runner import Column, Result
-from erranalytics.text.display import duration, human_bytes, label, percent, printable
+from erranalytics.reports.values import duration, label, percent
+from erranalytics.text.display import human_bytes, printable
 
 GOLDEN = TESTS / "golden"
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -157,7 +158,7 @@ def test_unknown_format() -> None:
     """The nearest name is offered."""
     with pytest.raises(UsageError) as caught:
         written([], "jsn")
-    assert caught.value.hint == "did you mean: json"
+    assert str(caught.value) == "no output format 'jsn', did you mean 'json'?"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_overview_of_warnings_alone_shows_them(tmp_path: Path) -> None:
     partly = 'time=2026-01-05T10:00:01.000Z level=INFO source=memory.go:356 msg="offload to cuda" layers.requested=-1 layers.model=33 layers.offload=20 memory.available="[4.0 GiB]" memory.required.full="6.0 GiB"\n'
     failed = 'time=2026-01-05T10:00:02.000Z level=ERROR source=server.go:1 msg="listen tcp 127.0.0.1:11434: bind: address already in use"\n'
     for log, first, code in (
-        (partly, "Nothing fails; warned of", "MEM027"),
+        (partly, "Nothing fails; warnings", "MEM027"),
         (partly + failed, "Failing now", "SVC001"),
     ):
         db, source = tmp_path / f"{code}.duckdb", tmp_path / f"{code}.log"

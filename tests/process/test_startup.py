@@ -211,15 +211,15 @@ def test_forms_give_what_the_files_give() -> None:
 def test_untested_files_give_the_same() -> None:
     """A wheel is built without pydantic; what is tested is that this changes nothing."""
     tables = (
-        ("reports", catalogue.form_files(), catalogue.untested),
-        ("rulebook", datafiles.rule_files(), rulebook.untested),
+        ("reports", catalogue.report_files(), catalogue.unchecked),
+        ("rulebook", datafiles.rule_files(), rulebook.unchecked),
     )
     others = (
         ("formats", datafiles.format_files(), datafiles.formats),
         ("mappings", datafiles.mapping_files(), datafiles.mappings),
     )
-    for name, files, untested in (*tables, *others):
-        assert datafiles.prepared(name, files, untested) == json.loads(json.dumps(untested())), name
+    for name, files, unchecked in (*tables, *others):
+        assert datafiles.prepared(name, files, unchecked) == json.loads(json.dumps(unchecked())), name
 
 
 def test_forms_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def test_the_code_that_reads_is_part_of_the_state() -> None:
         (datafiles.rule_files(), {"classification/rulebook.py", "classification/rule_files.py"}),
         (datafiles.format_files(), {"parsing/format_files.py", "parsing/lineformats.py", "schema.py"}),
         (datafiles.mapping_files(), {"parsing/format_files.py", "schema.py"}),
-        (catalogue.form_files(), {"reports/catalogue.py", "reports/header.py"}),
+        (catalogue.report_files(), {"reports/catalogue.py", "reports/header.py"}),
         (datafiles.table_files(), set()),
     ):
         assert {"datafiles.py"} | code <= set(files)

@@ -144,12 +144,12 @@ def test_list_hides_parts() -> None:
     assert json.loads(json.dumps(listed)) == listed
 
 
-def test_unknown_report_is_told_its_neighbour() -> None:
+def test_an_unknown_report_names_its_neighbour() -> None:
     """The nearest name and where all are listed."""
     with pytest.raises(UsageError) as caught:
         catalogue.find("oom-trends")
-    assert str(caught.value) == "no report named 'oom-trends'"
-    assert caught.value.hint == "did you mean: oom-trend\nall reports: erranalytics report --list"
+    assert str(caught.value) == "no report named 'oom-trends', did you mean 'oom-trend'?"
+    assert caught.value.hint == "all reports: erranalytics report --list"
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_unknown_report_is_told_its_neighbour() -> None:
         (
             {"sinse": "-7d"},
             "report 'incidents' has no parameter 'sinse', did you mean 'since'?",
-            "it takes: since, until",
+            "its parameters: since, until",
         ),
-        ({"since": "yesterdy"}, "'yesterdy' is not a time", "forms: -24h"),
+        ({"since": "yesterdy"}, "'yesterdy' is not a time", "formats: -24h"),
         ({"since": "now", "until": "-1h"}, "the period is empty", None),
         ({"tz": "Mars/Olympus"}, "no time zone named 'Mars/Olympus'", "a name such as"),
     ],

@@ -23,9 +23,9 @@ def store() -> Iterator[duckdb.DuckDBPyConnection]:
     connection.close()
 
 
-def judged(text: str, store: duckdb.DuckDBPyConnection, **params: object) -> Verdict:
+def checked(text: str, store: duckdb.DuckDBPyConnection, **params: object) -> Verdict:
     """What becomes of a gate."""
-    return gates.judge(gates.parse(text), connection=store, params=params, now=NOW)
+    return gates.check(gates.parse(text), connection=store, params=params, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def judged(text: str, store: duckdb.DuckDBPyConnection, **params: object) -> Ver
 )
 def test_a_gate_fails_when_it_holds(text: str, failed: bool, store: duckdb.DuckDBPyConnection) -> None:
     """Only roots of incidents count, never their echoes; units and spellings are understood."""
-    assert judged(text, store).failed is failed
+    assert checked(text, store).failed is failed
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_a_gate_fails_when_it_holds(text: str, failed: bool, store: duckdb.DuckD
         ),
     ],
 )
-def test_the_sentence_tells_value_and_counts(
+def test_the_sentence_has_the_value_and_its_counts(
     text: str, params: dict[str, object], sentence: str, store: duckdb.DuckDBPyConnection
 ) -> None:
     """What was found, of how many, and in which row."""
-    assert judged(text, store, **params) == Verdict(failed=True, sentence=sentence)
+    assert checked(text, store, **params) == Verdict(failed=True, sentence=sentence)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_sentence_tells_value_and_counts(
     [
         (
             "streaming-failures.rate_upper>0.02",
-            "not judged: streaming-failures.rate_upper>0.02: there is no rate_high (17 of 17, bad_count of known_count) for all; below --min-count 20 nothing is judged",
+            "not judged: streaming-failures.rate_upper>0.02: there is no rate_high (17 of 17, bad_count of known_count) for all; a rate below --min-count 20 is not judged",
         ),
         ("failure_rate>0", "not judged: failure_rate>0: there is no rate (17 of 132"),
     ],
@@ -127,18 +127,18 @@ def test_what_cannot_be_judged_is_said_and_does_not_fail(
     text: str, sentence: str, store: duckdb.DuckDBPyConnection
 ) -> None:
     """A rate of too few is no finding, and no good news either."""
-    verdict = judged(text, store, **({} if "streaming" in text else {"min_count": 1000}))
+    verdict = checked(text, store, **({} if "streaming" in text else {"min_count": 1000}))
     assert not verdict.failed
     assert verdict.sentence.startswith(sentence)
-    assert judged("streaming-failures.known_count<20", store).failed
+    assert checked("streaming-failures.known_count<20", store).failed
 
 
 def test_both_ends_of_an_interval_have_public_names(store: duckdb.DuckDBPyConnection) -> None:
     """``rate_upper`` is ``rate_high``, ``rate_lower`` is ``rate_low``."""
     upper, lower = gates.parse("streaming-failures.rate_upper>2%"), gates.parse("streaming-failures.rate_lower>2%")
     assert (upper.column.name, lower.column.name) == ("rate_high", "rate_low")
-    assert judged("streaming-failures.rate_upper>99%", store, min_count=1).failed
-    assert not judged("streaming-failures.rate_lower>99%", store, min_count=1).failed
+    assert checked("streaming-failures.rate_upper>99%", store, min_count=1).failed
+    assert not checked("streaming-failures.rate_lower>99%", store, min_count=1).failed
 
 
 def test_a_gate_looks_at_the_total_only_where_there_is_one() -> None:
@@ -146,38 +146,38 @@ def test_a_gate_looks_at_the_total_only_where_there_is_one() -> None:
     connection = empty_store()
     add_requests(connection, 30, NOW - timedelta(hours=3))
     add_requests(connection, 30, NOW - timedelta(hours=2), endpoint="/api/generate", status=500)
-    assert not judged("streaming-failures.at_least>60%", connection).failed
-    assert judged("streaming-failures.at_least>40%", connection).failed
-    assert judged("status-codes.share>60%", connection).failed
+    assert not checked("streaming-failures.at_least>60%", connection).failed
+    assert checked("streaming-failures.at_least>40%", connection).failed
+    assert checked("status-codes.share>60%", connection).failed
 
 
 def test_a_gate_without_rows_passes_silently() -> None:
     """Nothing happened: that is neither a finding nor a doubt."""
-    assert judged("oom-incidents.missing_bytes>1GiB", empty_store()) == Verdict(failed=False)
-    assert judged("severity>=info", empty_store()) == Verdict(failed=False)
+    assert checked("oom-incidents.missing_bytes>1GiB", empty_store()) == Verdict(failed=False)
+    assert checked("severity>=info", empty_store()) == Verdict(failed=False)
 
 
 def test_a_gate_keeps_to_the_period(store: duckdb.DuckDBPyConnection) -> None:
     """What lies before ``since`` is not found."""
-    assert judged("category=memory", store).failed
-    assert not judged("category=memory", store, since=NOW - timedelta(days=1)).failed
+    assert checked("category=memory", store).failed
+    assert not checked("category=memory", store, since=NOW - timedelta(days=1)).failed
 
 
-def test_a_filter_the_report_does_not_know_is_told(store: duckdb.DuckDBPyConnection) -> None:
+def test_a_filter_that_the_report_does_not_have_is_reported(store: duckdb.DuckDBPyConnection) -> None:
     """A gate never looks at more than was asked for without saying so."""
-    verdict = judged("data-quality.reject_count>0", store, model="qwen3:32b")
+    verdict = checked("data-quality.reject_count>0", store, model="qwen3:32b")
     assert verdict.failed
-    assert verdict.sentence.endswith("(without --model, which data-quality does not know)")
-    quiet = judged("data-quality.reject_count>99", store, model="qwen3:32b")
+    assert verdict.sentence.endswith("(without --model, which data-quality does not have)")
+    quiet = checked("data-quality.reject_count>99", store, model="qwen3:32b")
     assert quiet == Verdict(
         failed=False,
-        sentence="passed: data-quality.reject_count>99 (without --model, which data-quality does not know)",
+        sentence="passed: data-quality.reject_count>99 (without --model, which data-quality does not have)",
     )
 
 
 def test_every_row_counts_whatever_a_report_shows(store: duckdb.DuckDBPyConnection) -> None:
     """A limit on the rows of a report is for readers; the gate looks at all of them."""
-    shown = judged("overview-failing.incident_count>0", store, limit=1)
+    shown = checked("overview-failing.incident_count>0", store, limit=1)
     assert re.search(r"and 3 more rows$", shown.sentence)
 
 
@@ -224,15 +224,15 @@ def test_a_bad_gate_shows_the_grammar(text: str) -> None:
         ),
         (
             "streaming-failures.rate_high>2",
-            "'2' is more than all of them",
-            "A share is 0 to 1; 2 % is 2%",
+            "'2' is more than the whole",
+            "A share is from 0 to 1. For 2 percent write 2%.",
         ),
         ("streaming-failures.rate_high>x", "'x' is not a share: 0.02 or 2%", None),
         ("streaming-failures.stream_count>2%", "'2%' is not a number", None),
         ("oom-incidents.missing_bytes>8 apples", "'8 apples' is not a size: 8GiB, 512MB or bytes", None),
         ("incidents.duration_us>1y", "'1y' is not a duration: 250ms, 30s, 5m, 2h or microseconds", None),
-        ("incidents.title>x", "title holds texts, which know only = and !=", None),
-        ("incidents.first_ts>1", "incidents.first_ts is a time, which no gate compares", "Give --since"),
+        ("incidents.title>x", "title holds texts, which can only be compared by = and !=", None),
+        ("incidents.first_ts>1", "incidents.first_ts is a time, which a gate cannot compare", "Use --since"),
         ("code=MEM999", "no code 'MEM999'", "all codes"),
         ("category=memroy", "no category 'memroy', did you mean 'memory'?", "one of: auth, "),
     ],

@@ -1,1 +1,1 @@
-"""The commands: each parses, calls one function of ``api`` or ``reports`` and hands the result to ``render``."""
+"""The commands: each parses, calls one function of ``api`` or ``reports``, and passes the result to ``render``."""

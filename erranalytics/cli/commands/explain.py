@@ -19,14 +19,16 @@ from erranalytics.cli.options import (
 @click.argument("text", nargs=-1, required=True, metavar="CODE|TEXT|-", shell_complete=completion.codes)
 @rules_option
 @click.option(
-    "--ollama-version", metavar="VERSION", help="The Ollama at hand, for settings it lacks; a log tells it itself."
+    "--ollama-version",
+    metavar="VERSION",
+    help="The version of Ollama in use, for settings that it lacks; a log states it itself.",
 )
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @guarded
 def explain(text: tuple[str, ...], rules_dir: tuple[str, ...], ollama_version: str | None, form: str) -> int:
-    """What a code, a status or an error text means, what to do, and why this rule says so.
+    """Explain what a code, a status or an error text means, what to do, and which rule says so.
 
-    Needs no store. Of a piece of a log it explains the worst incident and names the others.
+    It needs no store. For a piece of a log it explains the worst incident and names the others.
 
     \b
     erranalytics explain MEM014
@@ -38,11 +40,11 @@ def explain(text: tuple[str, ...], rules_dir: tuple[str, ...], ollama_version: s
     from erranalytics.output import render
 
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
-    found = api.explain(query, rules_dir=rules_dir, ollama_version=ollama_version)
+    explanation = api.explain(query, rules_dir=rules_dir, ollama_version=ollama_version)
     if form == "json":
-        render.write_json(found.as_dict(), out=sys.stdout.buffer)
+        render.write_json(explanation.as_dict(), out=sys.stdout.buffer)
     else:
-        render.write_lines(found.lines(width=render.terminal_width(None) or 80), out=sys.stdout.buffer)
+        render.write_lines(explanation.lines(width=render.terminal_width(None) or 80), out=sys.stdout.buffer)
     return ExitCode.DONE
 
 
@@ -52,7 +54,7 @@ def explain(text: tuple[str, ...], rules_dir: tuple[str, ...], ollama_version: s
 @wrapper_option
 @guarded
 def classify(path: str, rules_dir: tuple[str, ...], wrapper: str | None) -> int:
-    """One JSON object per event, with its cause; needs no store.
+    """Print one JSON object per event, with its cause; needs no store.
 
     Events of one failure share the number under incident. Without a path it reads standard input.
 

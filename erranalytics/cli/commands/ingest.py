@@ -27,7 +27,7 @@ from erranalytics.cli.options import (
     flag_value="ollama",
     multiple=True,
     metavar="[UNIT]",
-    help="Read the journal of systemd from where the last call ended; UNIT is ollama unless named.",
+    help="Read the journal of systemd from where the last call ended; UNIT is ollama by default.",
 )
 @click.option(
     "--journal-directory",
@@ -42,24 +42,22 @@ from erranalytics.cli.options import (
 @click.option(
     "--host",
     metavar="NAME",
-    help="Label of the machine: records under one label are counted once, however they arrive.",
+    help="Label of the machine; records under one label are counted once, however they arrive.",
 )
 @click.option(
     "--tz",
     metavar="ZONE",
     shell_complete=completion.zones,
-    help="Zone of stamps that name none, where the log holds no evidence.",
+    help="Zone of stamps without one, where the log gives no evidence.",
 )
-@click.option(
-    "--year", type=click.IntRange(1970, 9999), metavar="YEAR", help="Year of the first stamp that names none."
-)
+@click.option("--year", type=click.IntRange(1970, 9999), metavar="YEAR", help="Year of the first stamp without one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @guarded
 def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **options: Any) -> int:  # noqa: FBT001 - click passes flags by name
     """Read logs into the store: files, folders, globs, - for standard input, the journal.
 
-    Without a path it looks where Ollama logs on this machine. The same bytes again add nothing, a grown file adds its
-    tail, and a record that arrives in two ways is counted once.
+    Without a path it looks where Ollama logs on this machine. The same bytes again add nothing, a grown file adds only
+    what is new, and a record that arrives twice is counted once.
 
     \b
     erranalytics ingest
@@ -75,10 +73,10 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     from erranalytics.output import render
 
     if not paths and not journal and not options["journal_directory"]:
-        found = api.find_logs()
-        diagnostics.note("\n".join(place.summary() for place in found))
-        paths = tuple(path for place in found for path in place.paths)
-        journal = tuple(place.unit for place in found if place.unit)
+        places = api.find_logs()
+        diagnostics.note("\n".join(place.summary() for place in places))
+        paths = tuple(path for place in places for path in place.paths)
+        journal = tuple(place.unit for place in places if place.unit)
     elif options["journal_directory"]:
         journal = journal or ("ollama",)
     with diagnostics.progress() as bar:
@@ -91,16 +89,16 @@ def ingest(paths: tuple[str, ...], journal: tuple[str, ...], as_json: bool, **op
     return ExitCode.INPUT if done.faults else ExitCode.DONE
 
 
-@click.command(short_help="Classify stored events by the current rules.")
+@click.command(short_help="Apply the current rules to stored events.")
 @db_option
 @wait_option
 @rules_option
 @click.option("-f", "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @guarded
 def reclassify(db: str | None, wait_s: float, rules_dir: tuple[str, ...], form: str) -> int:
-    """Classify the events of the store by the current rules, without the logs; reports what changed by code.
+    """Apply the current rules to the events of the store, without the logs, and print the changes by code.
 
-    After an upgrade, or with rules of your own.
+    Use it after an upgrade, or with your own rules.
 
     \b
     erranalytics reclassify

@@ -33,8 +33,8 @@ from erranalytics.errors import UsageError
     shell_complete=completion.files,
     help="Write one HTML page with charts to FILE, the same as -f html -o FILE.",
 )
-@click.option("--explain", is_flag=True, help="Show how it is computed, with the numbers: oom-incidents.")
-@click.option("--list", "as_list", is_flag=True, help="Reports with their questions, parameters and columns.")
+@click.option("--explain", is_flag=True, help="Show how the report is computed, with its numbers: oom-incidents.")
+@click.option("--list", "as_list", is_flag=True, help="List the reports with their questions, parameters and columns.")
 @click.option(
     "--since",
     metavar="TIME",
@@ -50,7 +50,7 @@ from erranalytics.errors import UsageError
 @click.option(
     "--tz", metavar="ZONE", shell_complete=completion.zones, help="Zone in which times are shown and days begin."
 )
-@click.option("--min-count", "min_count", metavar="N", help="Below this a rate is not judged.")
+@click.option("--min-count", "min_count", metavar="N", help="A rate of fewer than this many is not judged.")
 @click.option(
     "--param",
     "extra",
@@ -63,8 +63,9 @@ from erranalytics.errors import UsageError
     "--fail-on",
     multiple=True,
     metavar="EXPR",
-    help="Exit 1 when it holds, and say why; may be given more than once. One of severity>=error, code=MEM014, "
-    "category=memory, incidents>=5, requests>=5, failure_rate>5%, stream_failure_rate>5% or REPORT.COLUMN>NUMBER.",
+    help="Exit 1 if the condition holds, and say why; may be given more than once. One of severity>=error, "
+    "code=MEM014, category=memory, incidents>=5, requests>=5, failure_rate>5%, stream_failure_rate>5% or "
+    "REPORT.COLUMN>NUMBER.",
 )
 @timeout_option(300)
 @guarded
@@ -83,7 +84,7 @@ def report(
 ) -> int:
     """Answer questions from the store; without a name, the overview.
 
-    What a report could not see stands below it. The store is opened for reading only.
+    Each report ends with what it could not see. The store is opened for reading only.
 
     \b
     erranalytics report
@@ -94,16 +95,16 @@ def report(
     erranalytics report --since -1h --fail-on 'severity>=critical' --fail-on 'streaming-failures.rate_upper>2%'
     erranalytics report --list
 
-    A gate of --fail-on compares one number or word. REPORT.COLUMN is looked at in the row of all where the report has
-    one, else in every row; rate_upper and rate_lower are the ends of the 95 % interval; shares may be 2%, sizes 8GiB,
-    durations 30s. What cannot be judged, such as a rate of fewer than --min-count, is said and does not fail; to fail
-    then too, add a gate on the count: streaming-failures.known_count<20.
+    A gate of --fail-on compares one number or word. REPORT.COLUMN is compared in the row all if the report has one,
+    otherwise in every row. rate_upper and rate_lower are the ends of the 95 % interval. Shares may be 2%, sizes 8GiB,
+    durations 30s. A value that cannot be judged, such as a rate of fewer than --min-count, is reported and does not
+    fail. To fail then too, add a gate on the count: streaming-failures.known_count<20.
     """
     from erranalytics.output import render
     from erranalytics.reports import catalogue
 
     if html and (output or form not in ("table", "html")):
-        raise UsageError("--html says the form and the file already", hint="Leave out -f and -o, or --html.")
+        raise UsageError("--html sets the format and the file already", hint="Leave out -f and -o, or --html.")
     form, output = ("html", html) if html else (form, output)
     if as_list:
         with render.opened(output) as out:
@@ -120,13 +121,13 @@ def report(
     results = ask(names, connection=connection, params=params, limit=limit, explain=explain)
     diagnostics.note(f"store: {api.resolve_db(db)}")
     deliver(results, form=form, output=output)
-    verdicts = [gates.judge(gate, connection=connection, params=params, limit=limit) for gate in wanted]
+    verdicts = [gates.check(gate, connection=connection, params=params, limit=limit) for gate in wanted]
     for verdict in verdicts:
         diagnostics.verdict(verdict.sentence, failed=verdict.failed)
     return ExitCode.FINDINGS if any(verdict.failed for verdict in verdicts) else ExitCode.DONE
 
 
-@click.command(short_help="Ask the store in SQL; it is only read.")
+@click.command(short_help="Query the store with SQL, for reading only.")
 @click.argument("query", metavar="QUERY|-")
 @db_option
 @wait_option
@@ -135,9 +136,10 @@ def report(
 @timeout_option(60)
 @guarded
 def sql(query: str, db: str | None, wait_s: float, form: str, output: str | None, timeout_s: float) -> int:
-    """Ask the store in SQL, as DuckDB speaks it; - reads the query from standard input.
+    """Query the store with the SQL of DuckDB; - reads the query from standard input.
 
-    One query that reads; it sees this store and no other file. Tables and columns have comments, times are UTC.
+    It runs one query that reads, and sees this store and no other file. Tables and columns have comments; times are in
+    UTC.
 
     \b
     erranalytics sql 'show tables'

@@ -33,7 +33,7 @@ def rules() -> None:
 @form_option
 @guarded
 def rules_list(rules_dir: tuple[str, ...], form: str) -> int:
-    """All rules in the order they are tried.
+    """List all rules in the order in which they are tried.
 
     \b
     erranalytics rules list
@@ -53,7 +53,7 @@ def rules_list(rules_dir: tuple[str, ...], form: str) -> int:
 @rules_option
 @guarded
 def rules_show(name: str, rules_dir: tuple[str, ...]) -> int:
-    """One rule with its pattern, examples and references.
+    """Print one rule with its pattern, examples and references.
 
     \b
     erranalytics rules show memory/cuda-buffer-of-size
@@ -91,12 +91,12 @@ def rules_check(rules_dir: tuple[str, ...]) -> int:
 
 @rules.command("suggest")
 @click.argument("text", nargs=-1, metavar="[TEXT|-]")
-@click.option("--fingerprint", metavar="HASH", help="A message of the store instead, see report unknown-errors.")
+@click.option("--fingerprint", metavar="HASH", help="Use a message of the store instead; see report unknown-errors.")
 @db_option
 @rules_option
 @guarded
 def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None, rules_dir: tuple[str, ...]) -> int:
-    """Draft the file of a rule for a text that no rule knows.
+    """Draft the file of a rule for a text that no rule matches.
 
     \b
     erranalytics rules suggest 'the line' > rules/runner/the-symptom.toml
@@ -108,7 +108,7 @@ def rules_suggest(text: tuple[str, ...], fingerprint: str | None, db: str | None
     query = sys.stdin.read() if text == ("-",) else " ".join(text)
     draft = api.suggest_rule(query, fingerprint=fingerprint, db=db, rules_dir=rules_dir)
     if draft.known:
-        diagnostics.note(draft.told)
+        diagnostics.note(draft.summary)
     else:
         render.write_lines(draft.lines(), out=sys.stdout.buffer)
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""Commands around the others: record, doctor, completion."""
+"""Commands that support the others: record, doctor, completion."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from erranalytics.cli.options import (
 @click.option("--app", metavar="NAME", help="Name of the program in its records.")
 @guarded
 def record(command: tuple[str, ...], output: str | None, app: str | None) -> int:
-    """Run a Python program with the recorder on: one line of JSON for each call it makes to a model.
+    """Run a Python program with the recorder on, which writes one line of JSON for each call to a model.
 
-    Nothing of the program changes; it ends with its own exit code. Says what could not be watched, and why.
+    The program behaves as before and ends with its own exit code. The command says what could not be recorded, and why.
 
     \b
     erranalytics record -- python app.py
@@ -50,7 +50,7 @@ def record(command: tuple[str, ...], output: str | None, app: str | None) -> int
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @guarded
 def doctor(paths: tuple[str, ...], db: str | None, as_json: bool) -> int:  # noqa: FBT001
-    """Versions, store, schema, rulebook, and what would be detected in FILEs.
+    """Show versions, store, schema, rulebook, and what would be detected in FILEs.
 
     \b
     erranalytics doctor
@@ -68,18 +68,18 @@ def doctor(paths: tuple[str, ...], db: str | None, as_json: bool) -> int:  # noq
     return ExitCode.USAGE if facts["rulebook_faults"] or facts["format_faults"] else ExitCode.DONE
 
 
-@click.command(name="completion", short_help="What makes bash, zsh or fish complete names.")
+@click.command(name="completion", short_help="Print a completion script for bash, zsh or fish.")
 @click.argument("shell", type=click.Choice(completion.SHELLS), metavar="bash|zsh|fish")
 @guarded
 def completion_script(shell: str) -> int:
-    """Print what makes a shell complete commands, reports, formats, codes and parameters.
+    """Print the script that makes a shell complete commands, reports, formats, codes and parameters.
 
     \b
     eval "$(erranalytics completion bash)"
     eval "$(erranalytics completion zsh)"
     erranalytics completion fish > ~/.config/fish/completions/erranalytics.fish
 
-    The first line belongs into ~/.bashrc, the second into ~/.zshrc behind compinit.
+    The first line belongs in ~/.bashrc, the second in ~/.zshrc after compinit.
     """
     from erranalytics.output import render
 

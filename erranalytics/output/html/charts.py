@@ -1,8 +1,8 @@
-"""Charts as marks: what a result says, laid out as rectangles, lines and texts that a template writes as SVG.
+"""Charts as marks: the numbers of a result as rectangles, lines and texts, which a template writes as SVG.
 
-Across, a mark stands at a share of the width (percent), so that a chart is as wide as the page; down, it stands at
-pixels, so that its text has the size of the text around it on a telephone too. A chart is one function from a
-result to ``Chart``; ``CHARTS`` says which result has one.
+Horizontal positions are percentages, so a chart is as wide as the page. Vertical positions are pixels, so its text has
+the size of the text around it, on a telephone too. A chart is a function from a result to ``Chart``; ``CHARTS`` names
+the results that have one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from erranalytics.text.display import duration, human_bytes, plural
+from erranalytics.reports.values import duration
+from erranalytics.text.display import human_bytes, plural, shortened
 
 if TYPE_CHECKING:
     from erranalytics.reports.runner import Result
@@ -48,10 +49,10 @@ _LATENCY_TICKS = (1, 10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 60 * 10**6, 600 
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing to draw: ``x`` and ``width`` are percent of the width, ``y`` and ``height`` pixels.
+    """One thing to draw: ``x`` and ``width`` are in percent of the width, ``y`` and ``height`` in pixels.
 
-    ``style`` names a class of the style sheet; ``text`` is what a text says, else what a pointer is told. Of a text,
-    ``anchor`` stands at ``x``, moved by ``shift`` pixels.
+    ``style`` names a class of the style sheet. ``text`` is the content of a text, and the tooltip of anything else.
+    ``anchor`` is the point of a text that is placed at ``x``, moved by ``shift`` pixels.
     """
 
     kind: Literal["rect", "line", "text", "cross"]
@@ -67,11 +68,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a template needs to draw a chart; ``told`` says the same to who cannot see it."""
+    """All that a template needs to draw a chart; ``summary`` describes it to readers who cannot see it."""
 
     name: str
     title: str
-    told: str
+    summary: str
     height: int = 0
     marks: tuple[Mark, ...] = ()
     legend: tuple[tuple[str, str, str], ...] = ()
@@ -82,7 +83,7 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to draw; ``told`` says so."""
+        """Whether there is nothing to draw, as ``summary`` then says."""
         return not self.marks
 
 
@@ -98,7 +99,7 @@ def steps(highest: float, *, count: int = 4) -> list[int]:
 
 
 def _moment(moment: datetime, width: str, zone: ZoneInfo) -> str:
-    """A step as its axis names it."""
+    """The label of a step on the axis."""
     at = moment.astimezone(zone)
     return {
         "minute": f"{at:%H:%M}",
@@ -111,7 +112,7 @@ def _moment(moment: datetime, width: str, zone: ZoneInfo) -> str:
 
 
 def _ticks(labels: Sequence[str], top: float) -> list[Mark]:
-    """At most four of the labels of equal steps, each under its step."""
+    """At most four labels of equal steps, each under its step."""
     count = min(4, len(labels))
     chosen = sorted({round(at * (len(labels) - 1) / max(count - 1, 1)) for at in range(count)})
     marks = []
@@ -124,19 +125,19 @@ def _ticks(labels: Sequence[str], top: float) -> list[Mark]:
 
 
 def _anchor(x: float) -> Literal["start", "middle", "end"]:
-    """Texts near an edge end at it, so that none is cut."""
+    """The anchor of a text; texts near an edge are aligned to it, so that none is cut off."""
     return "start" if x < 12 else "end" if x > 88 else "middle"
 
 
 def _slot(at: int, count: int) -> tuple[float, float]:
-    """Place and width of bar ``at`` of ``count``; a lonely bar is not as wide as the chart."""
+    """The position and width of bar ``at`` of ``count``; a single bar is not as wide as the chart."""
     slot = 100 / count
     width = min(slot * (0.86 if count < 60 else 0.94), 12)
     return slot * at + (slot - width) / 2, width
 
 
 def _grid(values: Iterable[tuple[float, str]], *, top: float = 0) -> list[Mark]:
-    """Lines across, each with what it stands for to its left; a value is its height in pixels from the top."""
+    """Horizontal lines with their labels on the left; a value is (pixels from the top, label)."""
     marks = []
     for y, text in values:
         marks.append(Mark("line", 0, top + y, width=100, style="grid"))
@@ -145,13 +146,13 @@ def _grid(values: Iterable[tuple[float, str]], *, top: float = 0) -> list[Mark]:
 
 
 class _Steps:
-    """The steps in time a chart is made of, in order, with the rows of each."""
+    """The steps in time of a chart, in order, with the rows of each."""
 
     def __init__(self, result: Result) -> None:
         rows = result.frame.to_dicts()
         self.rows = {bucket: list(group) for bucket, group in groupby(rows, key=lambda row: row["bucket"])}
         self.width = rows[0]["width"] if rows else ""
-        # Steps below a day are those of UTC, see the queries.
+        # The queries cut steps below a day in UTC.
         self.zone_name = "UTC" if self.width in ("minute", "hour") else result.tz
         zone = ZoneInfo(self.zone_name)
         self.labels = [_moment(bucket, self.width, zone) for bucket in self.rows]
@@ -163,7 +164,7 @@ class _Steps:
 
     @property
     def axis(self) -> str:
-        """What the axis below shows, in words."""
+        """The description of the time axis."""
         span = self.days[0] if len(self.days) == 1 else f"{self.days[0]} to {self.days[-1]}"
         return f"time ({self.zone_name}), by the {self.width}: {span}"
 
@@ -184,7 +185,7 @@ def _errors(result: Result) -> Chart:
         return Chart(result.name, result.title, "No failure in this period.")
     highs = [sum(row["incident_count"] for row in rows) for rows in when.rows.values()]
     scale = steps(max(highs))
-    marks = _grid([(PLOT_HEIGHT * (1 - one / scale[-1]), f"{one:,}") for one in scale])
+    marks = _grid([(PLOT_HEIGHT * (1 - value / scale[-1]), f"{value:,}") for value in scale])
     for at, rows in enumerate(when.rows.values()):
         x, width = _slot(at, len(highs))
         floor = float(PLOT_HEIGHT)
@@ -215,7 +216,7 @@ def _words(category: str) -> str:
 
 
 def _streams(result: Result) -> Chart:
-    """A row of bars for each way to end, each with a scale of its own: three failures show beside ten thousand."""
+    """A row of bars for each way to end, each with its own scale, so that three failures show beside ten thousand."""
     when = _Steps(result)
     counts = {key: [rows[0][f"{key}_count"] for rows in when.rows.values()] for key, _, _ in _STREAMS}
     total = sum(map(sum, counts.values()))
@@ -223,18 +224,18 @@ def _streams(result: Result) -> Chart:
         return Chart(result.name, result.title, "No stream in this period.")
     marks, y, room = [], 0, 24
     for key, name, _ in _STREAMS:
-        found, highest = sum(counts[key]), max(counts[key])
-        marks.append(Mark("text", 0, y + 13, style="name", text=f"{name} {found:,}"))
+        count, highest = sum(counts[key]), max(counts[key])
+        marks.append(Mark("text", 0, y + 13, style="name", text=f"{name} {count:,}"))
         if not highest:
             y += 20
             continue
         marks.append(Mark("text", 100, y + 13, style="tick", text=f"highest bar {highest:,}", anchor="end"))
         floor = y + 18 + room
-        for at, count in enumerate(counts[key]):
-            if count:
+        for at, bar in enumerate(counts[key]):
+            if bar:
                 x, width = _slot(at, len(counts[key]))
-                height = max(room * count / highest, 1.5)
-                text = f"{when.days[at]}: {count:,} {name}"
+                height = max(room * bar / highest, 1.5)
+                text = f"{when.days[at]}: {bar:,} {name}"
                 marks.append(Mark("rect", x, floor - height, width, height, f"stream-{key}", text))
         marks.append(Mark("line", 0, floor, width=100, style="grid"))
         y = floor + 4
@@ -246,42 +247,42 @@ def _streams(result: Result) -> Chart:
         y + TICK_ROOM,
         (*marks, *_ticks(when.labels, y)),
         tuple((f"stream-{key}", name, meaning) for key, name, meaning in _STREAMS if sum(counts[key])),
-        f"streams per {when.width}, each row with a scale of its own",
+        f"streams per {when.width}, each row with its own scale",
         when.axis,
     )
 
 
 def _memory(result: Result) -> Chart:
-    """Two bars for each memory failure: what was needed, and what was free."""
+    """Two bars for each memory failure: the memory needed and the memory free."""
     import polars as pl
 
     title, name = "Memory needed and free", "memory"
     known = result.frame.filter(pl.any_horizontal(pl.col("needed_bytes", "free_bytes").is_not_null()))
     rows, unknown = known.head(MEMORY_SHOWN).to_dicts(), result.frame.height - known.height
     if not rows:
-        none = f"Of {unknown:,} memory {plural(unknown, 'failure')} the log gives no sizes."
+        none = f"The log gives no sizes for {unknown:,} memory {plural(unknown, 'failure')}."
         return Chart(name, title, none if unknown else "No memory failure in this period.")
     highest = max(row[key] or 0 for row in rows for key in ("needed_bytes", "free_bytes"))
-    scale = [one * 2**30 for one in steps(highest / 2**30, count=5)]
-    reach = 76 / scale[-1]  # percent for a byte; right of the longest bar stands its number
+    scale = [value * 2**30 for value in steps(highest / 2**30, count=5)]
+    reach = 76 / scale[-1]  # percent per byte; leaves room for a number right of the longest bar
     bottom = MEMORY_HEIGHT * len(rows)
-    marks = [Mark("line", one * reach, 0, height=bottom, style="grid") for one in scale[1:]]
+    marks = [Mark("line", value * reach, 0, height=bottom, style="grid") for value in scale[1:]]
     for at, row in enumerate(rows):
         marks += _pair(row, _failure(row, ZoneInfo(result.tz)), at * MEMORY_HEIGHT, reach)
-    for one in scale:
-        x, text = one * reach, f"{one // 2**30:,}"
+    for value in scale:
+        x, text = value * reach, f"{value // 2**30:,}"
         marks.append(Mark("text", x, bottom + 16, style="tick", text=text, anchor=_anchor(x)))
     more = known.height - len(rows)
     notes = [f"{more:,} older ones are not shown."] * (more > 0)
-    notes += [f"Of {unknown:,} more the log gives no sizes."] * (unknown > 0)
-    told = [
+    notes += [f"The log gives no sizes for {unknown:,} more."] * (unknown > 0)
+    sizes = [
         f"{_failure(row, ZoneInfo(result.tz))}: {_size(row, 'needed')} needed, {_size(row, 'free')} free"
         for row in rows
     ]
     return Chart(
         name,
         title,
-        "; ".join(told) + ".",
+        "; ".join(sizes) + ".",
         bottom + TICK_ROOM,
         tuple(marks),
         (("memory-needed", "needed", ""), ("memory-free", "free", "")),
@@ -303,7 +304,9 @@ def _pair(row: Mapping[str, Any], name: str, top: int, reach: float) -> list[Mar
 
 def _failure(row: Mapping[str, Any], zone: ZoneInfo) -> str:
     day = f"{row['first_ts'].astimezone(zone):%Y-%m-%d %H:%M}" if row["first_ts"] else "no time"
-    return " · ".join(filter(None, (day, _cut(row["model"] or "model unknown", 28), _cut(row["device"] or "", 12))))
+    return " · ".join(
+        filter(None, (day, shortened(row["model"] or "model unknown", 28), shortened(row["device"] or "", 12)))
+    )
 
 
 def _size(row: Mapping[str, Any], word: str) -> str:
@@ -311,29 +314,25 @@ def _size(row: Mapping[str, Any], word: str) -> str:
     return "unknown" if size is None else human_bytes(size)
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def _latency(result: Result) -> Chart:
     """Bands between the 50th, 90th and 99th percentile, on a logarithmic scale."""
     when = _Steps(result)
     rows = [rows[0] for rows in when.rows.values()]
-    seen = [row for row in rows if row["request_count"]]
-    if not seen:
+    answered = [row for row in rows if row["request_count"]]
+    if not answered:
         return Chart(result.name, result.title, "No answered request in this period.")
-    lowest, highest = min(row["p50_us"] for row in seen), max(row["p99_us"] for row in seen)
-    low = max((one for one in _LATENCY_TICKS if one <= lowest), default=_LATENCY_TICKS[0])
-    high = min((one for one in _LATENCY_TICKS if one > max(highest, low)), default=max(highest, 2 * low))
+    lowest, highest = min(row["p50_us"] for row in answered), max(row["p99_us"] for row in answered)
+    low = max((tick for tick in _LATENCY_TICKS if tick <= lowest), default=_LATENCY_TICKS[0])
+    high = min((tick for tick in _LATENCY_TICKS if tick > max(highest, low)), default=max(highest, 2 * low))
 
     def place(us: float) -> float:
         return PLOT_HEIGHT * (1 - math.log(max(us, low) / low) / math.log(high / low))
 
-    marks = _grid([(place(one), _latency_label(one)) for one in _LATENCY_TICKS if low <= one <= high])
+    marks = _grid([(place(tick), _latency_label(tick)) for tick in _LATENCY_TICKS if low <= tick <= high])
     for at, row in enumerate(rows):
         if not row["request_count"]:
             continue
-        # Steps that touch make a band; a step alone is a bar.
+        # Many steps touch and make a band; few steps are bars.
         x, width = (100 * at / len(rows), 100 / len(rows)) if len(rows) > 8 else _slot(at, len(rows))
         half, nine, all_but = (place(row[key]) for key in ("p50_us", "p90_us", "p99_us"))
         sizes = ", ".join(f"{key} {duration(row[f'{key}_us'])}" for key in ("p50", "p90", "p99"))
@@ -341,12 +340,12 @@ def _latency(result: Result) -> Chart:
         marks.append(Mark("rect", x, all_but, width, nine - all_but, "band-99", text))
         marks.append(Mark("rect", x, nine, width, half - nine, "band-90", text))
         marks.append(Mark("rect", x, half - 1, width, 2.5, "band-50", text))
-    middle = sorted(row["p50_us"] for row in seen)[len(seen) // 2]
+    middle = sorted(row["p50_us"] for row in answered)[len(answered) // 2]
     slowest = max(range(len(rows)), key=lambda at: rows[at]["p99_us"] or 0)
     return Chart(
         result.name,
         result.title,
-        f"Half of the requests took up to {duration(lowest)} to {duration(max(row['p50_us'] for row in seen))} per "
+        f"Half of the requests took up to {duration(lowest)} to {duration(max(row['p50_us'] for row in answered))} per "
         f"{when.width}, typically {duration(middle)}; the highest 99th percentile was {duration(highest)}, "
         f"in {when.days[slowest]}.",
         PLOT_HEIGHT + TICK_ROOM,
@@ -368,7 +367,7 @@ def _latency_label(us: int) -> str:
 
 
 def _sessions(result: Result) -> Chart:
-    """The runs of each host on a line of time, with a cross where one crashed."""
+    """The runs of each host on a time line, with a cross at each crash."""
     rows, zone = result.frame.to_dicts()[::-1], ZoneInfo(result.tz)
     if not rows:
         return Chart(result.name, result.title, "No run of the server in this period.")
@@ -377,7 +376,7 @@ def _sessions(result: Result) -> Chart:
     marks: list[Mark] = []
     y = 0
     for host in hosts[:LANES_SHOWN]:
-        marks.append(Mark("text", 0, y + 13, style="name", text=_cut(host or "host not in the log", 40)))
+        marks.append(Mark("text", 0, y + 13, style="name", text=shortened(host or "host not in the log", 40)))
         lanes = _lanes([row for row in rows if (row["host"] or "") == host])
         for lane, row in lanes:
             marks += _run(row, start, end, y + 20 + 15 * lane, zone)
@@ -416,7 +415,7 @@ def _run(row: Mapping[str, Any], start: datetime, end: datetime, top: int, zone:
 
 
 def _lanes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
-    """Each run with its line: runs that overlap, of several files without a host, stand below each other."""
+    """Each run with its lane; runs that overlap, as those of several files without a host may, get different lanes."""
     ends: list[datetime] = []
     placed = []
     for row in rows:
@@ -451,7 +450,7 @@ CHARTS: dict[str, Callable[[Result], Chart]] = {
 }
 
 
-def of(results: Iterable[Result]) -> list[Chart]:
-    """The charts of those results that have one, in the order of ``CHARTS``."""
-    found = {result.name: result for result in results}
-    return [draw(found[name]) for name, draw in CHARTS.items() if name in found]
+def charts_of(results: Iterable[Result]) -> list[Chart]:
+    """The charts of the results that have one, in the order of ``CHARTS``."""
+    by_name = {result.name: result for result in results}
+    return [draw(by_name[name]) for name, draw in CHARTS.items() if name in by_name]

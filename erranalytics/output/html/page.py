@@ -1,8 +1,8 @@
-"""Results as one HTML page: everything is inside it, nothing is loaded, and no text of a log is more than text.
+"""Results as one HTML page that contains everything, loads nothing, and shows the text of a log as text only.
 
-The templates stand in ``pages/``. Whatever they print goes through ``printable``, so that a direction mark is shown and
-not obeyed, and then through the escaping of jinja2. The policy of the page allows the one style and the one script by
-their hashes, and nothing else from anywhere; so there are no ``style`` attributes either.
+All that the templates print goes through ``printable``, so that a direction mark is shown and not obeyed, and then
+through the escaping of jinja2. The policy of the page allows its one style and its one script by their hashes, and
+nothing else, so there are no ``style`` attributes either.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from erranalytics.classification.taxonomy import SEVERITIES
 from erranalytics.output.html import charts
-from erranalytics.output.overview import METRICS, glance, heading, health, judged, rate_notes, whom
+from erranalytics.output.overview import METRICS, glance, heading, health, rate_notes, rate_text, whom
 from erranalytics.reports import catalogue
-from erranalytics.text.display import NULL, is_number, label, plain, plural, printable, shown
+from erranalytics.reports.values import NULL, SENTENCES, is_number, label, plain, shown
+from erranalytics.text.display import plural, printable
 from erranalytics.version import __version__
 
 if TYPE_CHECKING:
@@ -30,39 +32,36 @@ if TYPE_CHECKING:
     from erranalytics.reports.catalogue import Column
     from erranalytics.reports.runner import Result
 
-ROWS_ON_A_PAGE = 15  # of each table where there are many
-ROWS_ASKED_FOR = 2000  # of a report that was named
-SENTENCES = ("title", "message", "note", "remedy")
-SEVERITIES = ("critical", "error", "warning", "info")
+ROWS_ON_A_PAGE = 15  # of each of many tables
+ROWS_ASKED_FOR = 2000  # of a report asked for by name
 ABOUT = "page"
-# A page is read later than it is written: seen from so far ahead, ages are told as dates.
+# A page is read later than it is written, so ages count from the far future and become dates.
 MUCH_LATER = datetime.max.replace(tzinfo=UTC)
 
 _FOLDER = Path(__file__).resolve().parent / "templates"
 
 
 def write(results: Sequence[Result]) -> str:
-    """The page: who it is about where ``results`` say so, the overview, charts, and a table for each other report."""
-    found = {one.name: one for one in results}
-    about = next(iter(found[ABOUT].frame.to_dicts()), {}) if ABOUT in found else {}
-    tables, whole = [one for one in results if _has_table(one, results)], "page-errors" in found
-    empty = [one.title for one in tables if whole and one.frame.is_empty()]
-    cap = ROWS_ON_A_PAGE if whole else ROWS_ASKED_FOR
-    drawn = charts.of(results)
+    """The page: what it is about, the overview, charts, and a table for each other report."""
+    by_name = {result.name: result for result in results}
+    about = next(iter(by_name[ABOUT].frame.to_dicts()), {}) if ABOUT in by_name else {}
+    tables, is_complete = [result for result in results if _has_table(result, results)], "page-errors" in by_name
+    empty = [result.title for result in tables if is_complete and result.frame.is_empty()]
+    cap = ROWS_ON_A_PAGE if is_complete else ROWS_ASKED_FOR
     values = {
         "version": __version__,
-        "charts": drawn,
-        "tables": [_table(one, cap) for one in tables if one.title not in empty],
+        "charts": charts.charts_of(results),
+        "tables": [_table(result, cap) for result in tables if result.title not in empty],
         "empty": empty,
         "unseen": _unseen(results),
         "facts": _facts(about, results),
-        **_head(found, about, tables),
+        **_head(by_name, about, tables),
     }
     if values["has_sources"] is False:
         values |= {"charts": [], "tables": [], "empty": []}
     links = [("rates", "Rates"), ("failing", values["failing_heading"].rstrip("."))] if values["rates"] else []
     links += [("charts", "Charts")] if values["charts"] else []
-    values["links"] = links + [(one["name"], one["link"]) for one in values["tables"]]
+    values["links"] = links + [(table["name"], table["link"]) for table in values["tables"]]
     style, script = _asset("style.css"), _asset("script.js")
     return (
         _environment()
@@ -71,14 +70,14 @@ def write(results: Sequence[Result]) -> str:
     )
 
 
-def _has_table(one: Result, results: Sequence[Result]) -> bool:
-    """What the overview says in words and the charts draw has no table besides."""
-    drawn = one.name == ABOUT or one.name.startswith("page-")
-    told = any(other.name == "overview" for other in results) and one.name in ("overview", "coverage")
-    return not (drawn or told or one.name.startswith("overview-"))
+def _has_table(result: Result, results: Sequence[Result]) -> bool:
+    """Whether a result has a table: it has none if the overview states it in words or a chart draws it."""
+    is_drawn = result.name == ABOUT or result.name.startswith("page-")
+    is_in_words = any(other.name == "overview" for other in results) and result.name in ("overview", "coverage")
+    return not (is_drawn or is_in_words or result.name.startswith("overview-"))
 
 
-# --- what is trusted -----------------------------------------------------------------------------------------------
+# --- safety --------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -99,7 +98,7 @@ def _environment() -> Environment:
 
 
 def _visible(value: object) -> object:
-    """What a template prints: text with its control and direction characters shown; macros have done so already."""
+    """A value as a template prints it, with control and direction characters shown; macros have done that already."""
     return value if hasattr(value, "__html__") else printable(str(value))
 
 
@@ -110,11 +109,11 @@ def _asset(name: str) -> str:
 def _trusted(text: str) -> Any:
     from markupsafe import Markup
 
-    return Markup(text)  # a file of this package, no text of a log
+    return Markup(text)  # a file of this package, not text of a log
 
 
 def policy(style: str, script: str) -> str:
-    """The content policy that lets in exactly this style and this script."""
+    """The content security policy that allows exactly this style and this script."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; img-src data:; "
@@ -125,89 +124,91 @@ def policy(style: str, script: str) -> str:
 # --- the head ------------------------------------------------------------------------------------------------------
 
 
-def _head(found: Mapping[str, Result], about: Mapping[str, Any], tables: Sequence[Result]) -> dict[str, Any]:
-    """Headline, what stands below it, rates and failures; without an overview, the titles and the period."""
-    if "overview" not in found:
-        titles = [one.title or one.name for one in tables]
+def _head(by_name: Mapping[str, Result], about: Mapping[str, Any], tables: Sequence[Result]) -> dict[str, Any]:
+    """The headline, the lines below it, rates and failures; without an overview, the titles and the period."""
+    if "overview" not in by_name:
+        titles = [result.title or result.name for result in tables]
         headline = titles[0] if len(titles) == 1 else "What Ollama's logs say"
-        title, lines = headline, [_period(about, found[ABOUT].tz)] if about else []
-        bare: dict[str, Any] = {"rates": [], "glance": [], "failing": [], "failing_heading": "", "failing_more": ""}
-        bare |= {"is_overview": False, "hint": ""}
-        return bare | {"headline": headline, "title": title, "lines": lines, "state": "plain", "has_sources": None}
-    result = found["overview"]
+        title, lines = headline, [_period(about, by_name[ABOUT].tz)] if about else []
+        empty: dict[str, Any] = {"rates": [], "glance": [], "failing": [], "failing_heading": "", "failing_more": ""}
+        empty |= {"is_overview": False, "hint": ""}
+        return empty | {"headline": headline, "title": title, "lines": lines, "state": "plain", "has_sources": None}
+    result = by_name["overview"]
     head, zone = result.frame.to_dicts()[0], ZoneInfo(result.tz)
-    where, asked = health(head, zone=zone)[0], _asked(head)
-    failing = found["overview-failing"].frame.to_dicts() if "overview-failing" in found else []
+    where, requests = health(head, zone=zone)[0], _requests(head)
+    failing = by_name["overview-failing"].frame.to_dicts() if "overview-failing" in by_name else []
     headline, state = _headline(head)
     more = failing[0]["code_count"] - len(failing) if failing else 0
     return {
         "headline": headline,
         "state": state,
         "title": " · ".join(filter(None, (headline, where.split(" · ")[0]))),
-        "lines": [where, asked] if head["source_count"] else [],
+        "lines": [where, requests] if head["source_count"] else [],
         "hint": "" if head["source_count"] else "journalctl -u ollama -o json | erranalytics ingest -",
         "is_overview": True,
         "has_sources": bool(head["source_count"]),
-        "rates": _rates(found) if head["source_count"] else [],
+        "rates": _rates(by_name) if head["source_count"] else [],
         "glance": glance(
-            {name: one.frame.to_dicts() for name, one in found.items() if name.startswith("overview-")},
+            {name: part.frame.to_dicts() for name, part in by_name.items() if name.startswith("overview-")},
             now=MUCH_LATER,
             zone=zone,
         ),
-        "failing": [_card(one, zone) for one in failing],
+        "failing": [_card(row, zone) for row in failing],
         "failing_heading": heading(failing),
         "failing_more": f"and {more:,} more {plural(more, 'kind')}" if more else "",
-        "failing_command": "" if "error-frequency" in found else _command("error-frequency", result),
+        "failing_command": "" if "error-frequency" in by_name else _command("error-frequency", result),
     }
 
 
-def _asked(head: Mapping[str, Any]) -> str:
-    """How much was asked; what the headline says already is not said again."""
+def _requests(head: Mapping[str, Any]) -> str:
+    """The count of requests, and of warnings unless the headline has it."""
     requests, warnings = head["request_count"], head["warning_count"] if head["incident_count"] else 0
-    told = f"{requests:,} inference {plural(requests, 'request')}"
-    return told + f" · {warnings:,} {plural(warnings, 'warning')}" * bool(warnings)
+    return (
+        f"{requests:,} inference {plural(requests, 'request')}"
+        + f" · {warnings:,} {plural(warnings, 'warning')}" * bool(warnings)
+    )
 
 
 def _headline(head: Mapping[str, Any]) -> tuple[str, str]:
-    """The state in one line, and the severity it is coloured by."""
+    """The state in one line, and the severity that gives its colour."""
     if not head["source_count"]:
         return "Nothing here yet", "plain"
     failures, critical, warnings = head["incident_count"], head["critical_count"], head["warning_count"]
     if failures:
-        told = f"{failures:,} {plural(failures, 'failure')}" + f", {critical:,} of them critical" * bool(critical)
-        return told, "critical" if critical else "error"
+        text = f"{failures:,} {plural(failures, 'failure')}" + f", {critical:,} of them critical" * bool(critical)
+        return text, "critical" if critical else "error"
     if warnings:
         return f"No failures, {warnings:,} {plural(warnings, 'warning')}", "warning"
     return "No failures", "good"
 
 
-def _rates(found: Mapping[str, Result]) -> list[dict[str, Any]]:
-    unseen = found["coverage"].frame.to_dicts() if "coverage" in found else []
-    hidden = next((one["amount"] for one in unseen if one["topic"] == "not_observable"), 0)
+def _rates(by_name: Mapping[str, Result]) -> list[dict[str, Any]]:
+    unseen = by_name["coverage"].frame.to_dicts() if "coverage" in by_name else []
+    hidden = next((row["amount"] for row in unseen if row["topic"] == "not_observable"), 0)
     tiles = []
-    for one in found["overview-rates"].frame.to_dicts() if "overview-rates" in found else []:
-        count, whole, before = one["bad_count"], one["all_count"], one["before_bad_count"]
-        lines = [f"{count:,} of {whole:,}"] if whole is not None else []
-        lines += rate_notes(one, hidden=hidden)
+    for row in by_name["overview-rates"].frame.to_dicts() if "overview-rates" in by_name else []:
+        count, total, before = row["bad_count"], row["all_count"], row["before_bad_count"]
+        lines = [f"{count:,} of {total:,}"] if total is not None else []
+        lines += rate_notes(row, hidden=hidden)
         if before is not None:
-            lines.append(f"period before: {f'{before:,}' if whole is None else judged(one['before_rate'])}")
-        figure = f"{count:,}" if whole is None else judged(one["rate"])
-        tiles.append({"name": METRICS[one["metric"]], "figure": figure, "lines": lines, "trend": one["trend"] or ""})
+            lines.append(f"period before: {f'{before:,}' if total is None else rate_text(row['before_rate'])}")
+        figure = f"{count:,}" if total is None else rate_text(row["rate"])
+        tiles.append({"name": METRICS[row["metric"]], "figure": figure, "lines": lines, "trend": row["trend"] or ""})
     return tiles
 
 
-def _card(one: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
+def _card(row: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
     """A failure as a card."""
-    seen = [f"{one['incident_count']:,} {plural(one['incident_count'], 'incident')}"]
-    seen += [f"since {_day(one['first_ts'], zone.key)}"] * bool(one["first_ts"] and one["incident_count"] > 1)
-    seen += [f"last {_day(one['last_ts'], zone.key)}"] * bool(one["last_ts"])
+    seen = [f"{row['incident_count']:,} {plural(row['incident_count'], 'incident')}"]
+    seen += [f"since {_day(row['first_ts'], zone.key)}"] * bool(row["first_ts"] and row["incident_count"] > 1)
+    seen += [f"last {_day(row['last_ts'], zone.key)}"] * bool(row["last_ts"])
     return {
-        "code": one["code"],
-        "title": one["title"] or "",
-        "severity": one["severity"] if one["severity"] in SEVERITIES else "error",
+        "code": row["code"],
+        "title": row["title"] or "",
+        "severity": row["severity"] if row["severity"] in SEVERITIES else "error",
         "counts": " · ".join(seen),
-        "hit": whom(one),
-        "remedy": one["remedy"] or "",
+        "hit": whom(row),
+        "remedy": row["remedy"] or "",
     }
 
 
@@ -215,15 +216,15 @@ def _card(one: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
 
 
 def _unseen(results: Sequence[Result]) -> list[str]:
-    """What could not be seen, each thing once: all of it where the whole was asked for, else what the reports say."""
-    whole = [note for one in results if one.name == "coverage" for note in one.frame["note"]]
-    return list(dict.fromkeys(whole or [note for one in results for note in one.notes]))
+    """What could not be seen, without repetition: the notes of ``coverage`` if it is there, or else of the reports."""
+    notes = [note for result in results if result.name == "coverage" for note in result.frame["note"]]
+    return list(dict.fromkeys(notes or [note for result in results for note in result.notes]))
 
 
 def _facts(about: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
-    """Store, amount, period, zone and version. The name of the file only: its folder is nobody's business."""
+    """The version, store, amounts, period and zone. The folder of the store is private, so it is left out."""
     facts = [f"erranalytics {__version__}"]
-    zones = sorted({one.tz for one in results})
+    zones = sorted({result.tz for result in results})
     if about:
         name = about["store"] or "a store in memory"
         counts = [(about["source_count"], "source"), (about["event_count"], "record")]
@@ -245,7 +246,7 @@ def _day(moment: datetime | None, tz: str) -> str:
 
 
 def _table(result: Result, cap: int) -> dict[str, Any]:
-    """A result as the template wants it: at most ``cap`` rows, and the command that gives all of them."""
+    """The values of a table in the template: at most ``cap`` rows, and the command that prints all."""
     beside = [column for column in result.columns if not column.below] or list(result.columns)
     below = [column for column in result.columns if column not in beside]
     more = result.frame.height - cap
@@ -272,21 +273,21 @@ def _kind(column: Column) -> str:
 
 
 def _row(row: Mapping[str, Any], beside: Iterable[Column], below: Iterable[Column], tz: str) -> dict[str, Any]:
-    hanging = [(column, _cell(row[column.name], column, tz)) for column in below]
-    told = [pair for pair in hanging if pair[1]["text"] not in (NULL, "")]
+    under = [(column, _cell(row[column.name], column, tz)) for column in below]
+    under = [(column, cell) for column, cell in under if cell["text"] not in (NULL, "")]
     return {
         "severity": row["severity"] if row.get("severity") in SEVERITIES else "",
         "cells": [_cell(row[column.name], column, tz) for column in beside],
-        "sentences": [cell for column, cell in told if column.name in SENTENCES],
-        "facts": [cell for column, cell in told if column.name not in SENTENCES],
+        "sentences": [cell for column, cell in under if column.name in SENTENCES],
+        "facts": [cell for column, cell in under if column.name not in SENTENCES],
     }
 
 
 def _cell(value: object, column: Column, tz: str) -> dict[str, Any]:
-    """A cell: the text a person reads, and the value as JSON has it unless that is the text itself."""
+    """A cell: its text for people, and its value as JSON unless that is the text itself."""
     raw = None
     if not isinstance(value, str):
-        # Only ASCII, so that nothing in it needs to be made visible.
+        # Plain ASCII, so nothing in it needs to be made visible.
         raw = json.dumps(plain(value, tz=tz), allow_nan=False).replace("\x7f", "\\u007f")
     text = shown(value, column, tz=tz, short=True)
     severity = value if column.name == "severity" and value in SEVERITIES else ""
@@ -294,7 +295,7 @@ def _cell(value: object, column: Column, tz: str) -> dict[str, Any]:
 
 
 def _command(name: str, result: Result) -> str:
-    """What to type for all rows of a report, with what this page was asked for; nothing for what is no report."""
+    """The command that prints all rows of a report, with the parameters of this page; empty for any other result."""
     report = catalogue.catalogue().get(name)
     if report is None:
         return ""
