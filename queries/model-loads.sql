@@ -17,7 +17,7 @@
 --   {name = "kv_cache_type", below = true, type = "varchar", meaning = """Type of the key/value cache; empty: the \
 --      log does not name it"""},
 --   {name = "layers", type = "varchar", meaning = """Layers on a GPU / layers of the model; ? when it failed before \
---      the log tells how many"""},
+--      the log gives their number"""},
 --   {name = "weights_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory of the weights"},
 --   {name = "kv_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory of the key/value cache"},
 --   {name = "graph_bytes", below = true, type = "bigint", unit = "bytes", meaning = "Memory for computing"},
