@@ -115,7 +115,7 @@ def killed_ingest(code: CodeType, folder: Path) -> bool:
     for store in (db, clean):
         with ea.connect(store) as connection:
             contents.append(digests(connection))
-    return given["known"] is not None and (result.source_id, result.load_id) == (1, 2) and contents[0] == contents[1]
+    return given["stored"] is not None and (result.source_id, result.load_id) == (1, 2) and contents[0] == contents[1]
 
 
 def bound_parameter(code: CodeType, folder: Path) -> bool:
