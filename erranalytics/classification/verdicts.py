@@ -10,7 +10,7 @@ from erranalytics.classification.classifier import Memo, recognised
 from erranalytics.classification.rulebook import Rulebook
 
 
-def judge(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
+def classify_events(events: pl.DataFrame, *, rules: Rulebook, memo: Memo | None = None) -> pl.DataFrame:
     """Add VERDICTS to EVENTS and keep further columns; each distinct text and message is handled once."""
     messages = events.select(pl.col("message").unique(maintain_order=True))
     templates = fingerprint.template(messages["message"])

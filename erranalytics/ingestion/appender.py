@@ -46,7 +46,7 @@ class Appender:
     def append(self, parts: Sequence[tuple[LoadStart, Totals, Batch]]) -> None:
         """Classify the batches together, append them in their order, and add to the totals of their loads."""
         extracted = extraction.extract(
-            verdicts.judge(
+            verdicts.classify_events(
                 pl.concat([_numbered(batch.events, start, host=self._options.host) for start, _, batch in parts]),
                 rules=self._options.rules,
                 memo=self._options.memo,

@@ -17,7 +17,7 @@ import polars as pl
 
 from erranalytics.calls import extraction
 from erranalytics.classification.rulebook import Rulebook
-from erranalytics.classification.verdicts import judge
+from erranalytics.classification.verdicts import classify_events
 from erranalytics.clocks import zones
 from erranalytics.ingestion import pipeline
 from erranalytics.ingestion.pipeline import Batch, State
@@ -78,7 +78,7 @@ class ParsedText:
         first = pipeline.first_state(source, default_tz=zones.local(None), wrapper=wrapper)
         batches = tuple(pipeline.parsed(source, state=first, start=0, formats=formats, is_small=True))
         events = pl.concat([batch.events for batch in batches])
-        classified = extraction.extract(judge(events, rules=rules), rules=rules, formats=formats).events
+        classified = extraction.extract(classify_events(events, rules=rules), rules=rules, formats=formats).events
         return cls(source, first, batches, classified, rules, formats)
 
     @property

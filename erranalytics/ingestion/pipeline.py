@@ -16,7 +16,7 @@ from erranalytics import redaction, schema
 from erranalytics.calls import extraction
 from erranalytics.classification.classifier import Memo
 from erranalytics.classification.rulebook import Rulebook
-from erranalytics.classification.verdicts import judge
+from erranalytics.classification.verdicts import classify_events
 from erranalytics.clocks.clock import Clock, first_clock
 from erranalytics.ingestion.prefetch import ahead
 from erranalytics.parsing import framing, sessions
@@ -121,7 +121,9 @@ def run(
 ) -> Iterator[Batch]:
     """Yield the classified batches of a source from byte ``start``, in order."""
     for batch in parsed(source, state=state, start=start, formats=formats, block_bytes=block_bytes, seen=seen):
-        extracted = extraction.extract(judge(batch.events, rules=rules, memo=memo), rules=rules, formats=formats)
+        extracted = extraction.extract(
+            classify_events(batch.events, rules=rules, memo=memo), rules=rules, formats=formats
+        )
         rejects = pl.concat([batch.rejects, extracted.rejects])
         yield replace(batch, events=extracted.events, calls=extracted.calls, rejects=rejects)
 

@@ -196,7 +196,7 @@ def _classify_all(
     events = changed = 0
     for start in range(first, last + 1, BATCH_EVENTS):
         frame = _read(connection, start)
-        classified = verdicts.judge(stored_text.rebuild(frame, formats), rules=rules, memo=memo)
+        classified = verdicts.classify_events(stored_text.rebuild(frame, formats), rules=rules, memo=memo)
         calls = _calls(connection, frame["event_id"])
         new = _with_outcomes(_decide(classified, rules, unchanged), calls, rules).filter(_has_changed())
         frames.append(connection, "verdicts", new.select("event_id", "old_code", "code", "cause", "is_problem"))

@@ -9,13 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from difflib import get_close_matches
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from erranalytics.errors import UsageError
+from erranalytics.errors import UsageError, nearest
 from erranalytics.store.migrate import hide_older_views
 
 if TYPE_CHECKING:
@@ -242,5 +241,5 @@ def _all_tables(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _close_name(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name.lower(), list(names), n=1, cutoff=0.5)
-    return f"did you mean: {close[0]}" if close else ""
+    near = nearest(name.lower(), names)
+    return f"did you mean: {near}" if near else ""

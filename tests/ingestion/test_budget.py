@@ -116,5 +116,5 @@ def test_a_block_takes_few_runs(name: str, most: int, monkeypatch: pytest.Monkey
     with runs(monkeypatch) as found:
         first = first_state(source, OPTIONS)
         (batch,) = pipeline.parsed(source, state=first, start=0, formats=OPTIONS.formats, is_small=True)
-        verdicts.judge(batch.events, rules=OPTIONS.rules)
+        verdicts.classify_events(batch.events, rules=OPTIONS.rules)
     assert most // 2 < found[0] <= most

@@ -79,7 +79,7 @@ def test_columns_give_the_verdicts_of_lines(known: duckdb.DuckDBPyConnection) ->
     """Texts rebuilt from the store get the same codes and captures as the lines, except for one in a thousand."""
     ((last,),) = known.execute("select max(event_id) from events").fetchall()
     assert last < reclassification.BATCH_EVENTS
-    judged = verdicts.judge(stored_text.rebuild(reclassification._read(known, 0), FORMATS), rules=RULES)
+    judged = verdicts.classify_events(stored_text.rebuild(reclassification._read(known, 0), FORMATS), rules=RULES)
     other = judged.filter(pl.col("code").ne_missing(pl.col("old_code")))
     assert set(other.select("format", "old_code", "code").iter_rows()) == EXCEPTIONS
     assert other.height <= judged.height / 1000
