@@ -240,7 +240,7 @@ FALSE = [
     ("gin", {"lookalike": "gone"}, "lookalike names 'gone', which is not a format"),
     ("gin", {"lookalike": None}, "the sample begins with the prefix of gin"),
     ("gpu-error", {"closes": "^never$"}, "no sample matches 'closes'"),
-    ("gpu-error", {"closes": "."}, "no sample goes on: all match 'closes'"),
+    ("gpu-error", {"closes": "."}, "no sample continues: all match 'closes'"),
     ("cpp-text", {"unix": None}, "the clock is 'inherited', not 'json'"),
     ("cpp-text", {"rebuilt": ("{level}: ", "{message}")}, "the rebuilt text is 'INFO: build info', not "),
     ("client-text", {"trims": None}, "the rebuilt text is"),
