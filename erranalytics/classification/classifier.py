@@ -15,6 +15,7 @@ from erranalytics.classification import facts
 from erranalytics.classification.innermost import innermost
 from erranalytics.classification.rule import Rule
 from erranalytics.classification.rulebook import NOISE, Rulebook
+from erranalytics.text.json_objects import with_fields
 from erranalytics.text.literals import joined_if_short, literals_in, places_by_literal
 from erranalytics.text.patterns import may_fit
 
@@ -270,7 +271,7 @@ def _detail(places: pl.Series, *, rule: Rule, has_block: bool) -> pl.Expr:
     inner, haystack = pl.col("inner").gather(places), pl.col("haystack").gather(places)
     captures = line = pl.repeat(None, len(places), dtype=pl.String)
     if rule.groups:
-        captures = facts.slim(haystack.str.extract_groups(rule.regex).struct.json_encode())
+        captures = with_fields(haystack.str.extract_groups(rule.regex).struct.json_encode())
     if has_block:
         # The line that the pattern matches, from the innermost reading that has one.
         pattern = rf"(?m)^(.*(?:{rule.pattern}).*)$"

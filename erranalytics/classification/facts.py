@@ -16,6 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from erranalytics import datafiles
+from erranalytics.text.json_objects import with_fields
 from erranalytics.text.literals import literals_in
 
 FACTS = Path(__file__).parent / "facts.toml"
@@ -108,7 +109,7 @@ def find(
     table = pl.DataFrame({"text": texts, "owner": owners}).with_row_index("row")
     table = table.with_columns(held=pl.col("text").str.extract_many(words, overlapping=True))
     table = table.filter(pl.col("held").list.len() > 0)
-    objects = table.select(pl.struct(values).struct.json_encode().alias("facts")).select(slim(pl.col("facts")))
+    objects = table.select(pl.struct(values).struct.json_encode().alias("facts")).select(with_fields(pl.col("facts")))
     return texts.clear(len(texts)).scatter(table.get_column("row"), objects.to_series())
 
 
@@ -132,12 +133,6 @@ def merge(captures: pl.Expr, others: pl.Expr) -> pl.Expr:
     """Two JSON objects without a common key as one; null is an empty object."""
     both = captures.str.head(-1) + "," + others.str.slice(1)
     return pl.coalesce(both, captures, others)
-
-
-def slim(objects: pl.Expr) -> pl.Expr:
-    """JSON objects of strings without their nulls; null when nothing is left."""
-    rest = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    return pl.when(rest != "{}").then(rest)
 
 
 def columns(captures: pl.Series) -> pl.DataFrame:

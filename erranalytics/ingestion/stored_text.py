@@ -14,6 +14,7 @@ import polars as pl
 
 from erranalytics.parsing import gateways
 from erranalytics.parsing.lineformats import FormatBook
+from erranalytics.text.json_objects import without_nulls
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _PAIR = r'"((?:[^"\\]|\\.)*)":"((?:[^"\\]|\\.)*)",?'
@@ -91,7 +92,7 @@ def _quoted() -> pl.Expr:
 def _record() -> pl.Expr:
     """The record of a client, with the fields that the store keeps."""
     fields = pl.struct("status_code", "model", "endpoint", "error_type", error_message="message").struct.json_encode()
-    return fields.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
+    return without_nulls(fields)
 
 
 def _attributes() -> pl.Expr:

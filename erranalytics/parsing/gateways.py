@@ -13,6 +13,7 @@ from erranalytics import redaction
 from erranalytics.clocks import timestamps
 from erranalytics.ollama import routes
 from erranalytics.parsing.lineformats import UNKNOWN, LineFormat
+from erranalytics.text.json_objects import with_fields
 
 OLLAMA_PORT = ":11434"
 
@@ -38,7 +39,7 @@ def parse(frame: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     """
     table = READERS[form.reader or ""](frame, form)
     attrs = pl.struct(_column(table, name) for name in _ATTRS).struct.json_encode()
-    table = table.with_columns(attrs=_slim(attrs))
+    table = table.with_columns(attrs=with_fields(attrs))
     table = table.with_columns(redaction.mask_secrets(table["attrs"]))
     table = table.with_columns(message=access_message()) if form.access else table
     text = access_text() if form.access else fault_text(is_routed=form.routed)
@@ -55,12 +56,6 @@ _ATTRS = ("request", "client", "connection", "upstream", "request_id", "headers"
 
 def _column(table: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(name) if name in table.columns else pl.lit(None, dtype=pl.String).alias(name)
-
-
-def _slim(objects: pl.Expr) -> pl.Expr:
-    """JSON objects of strings without their nulls; null when nothing is left."""
-    slim = objects.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
-    return pl.when(slim != "{}").then(slim)
 
 
 def access_message() -> pl.Expr:

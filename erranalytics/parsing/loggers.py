@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from erranalytics.parsing.lineformats import LineFormat
+from erranalytics.text.json_objects import with_fields
 
 # Levels by number (pino@v9.0.0 lib/constants.js, bunyan@1.8.15), and the short words of zerolog and logrus.
 LEVELS = {
@@ -80,13 +81,12 @@ def read(bodies: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
         "model",
         logged=pl.when(has_error).then(pl.lit("error")),
     ).struct.json_encode()
-    slim = known.str.replace_all(r'"\w+":null,?', "").str.replace(r",\}$", "}")
     if not is_after_text:
         table = table.with_columns(rfctime="time").drop("time")
     return table.with_columns(
         attrs=pl.lit(None, dtype=pl.String),
         rule_text=pl.concat_str("message", "error_message", "lines", separator="\n", ignore_nulls=True),
-        kept_attrs=pl.when(slim != "{}").then(slim),
+        kept_attrs=with_fields(known),
     ).drop("exception_type", "error_message", "error_status", "model", "lines")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from erranalytics.text.json_objects import without_nulls
+
 # As exporters write it (opentelemetry-proto, trace.proto and logs.proto at v1.7.0, in their JSON form).
 STARTS = ('{"resourceSpans":', '{"resourceLogs":')
 _VALUE = pl.Struct(dict.fromkeys(("stringValue", "intValue", "doubleValue", "boolValue"), pl.String()))
@@ -55,11 +57,7 @@ def unfold(bodies: pl.DataFrame) -> pl.DataFrame:
             records = records.explode("record").filter(pl.col("record").is_not_null())
             if level is not None:
                 records = records.with_columns(record=pl.col("record").struct.field(level))
-        slim = (
-            pl.col("record")
-            .struct.json_encode()
-            .str.replace_all(r'"\w+":null,?', "")
-            .str.replace_all(",}", "}", literal=True)
-        )
-        parts.append(records.with_columns(body=slim).drop("record"))
+        # Objects inside of a record lose their last field too.
+        body = without_nulls(pl.col("record").struct.json_encode()).str.replace_all(",}", "}", literal=True)
+        parts.append(records.with_columns(body=body).drop("record"))
     return pl.concat(parts)
