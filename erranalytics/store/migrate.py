@@ -1,7 +1,7 @@
 """The schema of a store: create that of a new one, bring that of an older one up to date.
 
-It has two halves. Numbered migrations change the tables; ``schema.sql`` creates those of a new store at once. The views
-and macros of ``views/`` are replaced together whenever one of them has changed.
+It has two halves. Numbered migrations change the tables; ``schema.sql`` creates those of a new store at once. The
+comments, views and macros of ``views/`` are replaced together whenever one of them has changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def tables() -> str:
 
 @cache
 def views() -> str:
-    """The SQL that creates or replaces all views and macros; the files are numbered because some use others."""
+    """The SQL that sets all comments and replaces all views and macros; numbered because some views use others."""
     return "\n".join(sql for _, sql in _sql_files("views"))
 
 

@@ -124,7 +124,7 @@ def test_refusal_of_the_scheduler(tmp_path: Path) -> None:
     assert (failure["kv_bytes"], failure["weights_bytes"]) == (GIB, round(3.5 * GIB))
     (row,) = ea.report("oom-incidents", db=tmp_path / "store.duckdb").to_dicts()
     assert row["would_fit_with"] is None
-    assert row["note"] == "no single change of what the log tells would have fitted"
+    assert row["note"] == "no single change of what the log has would have fitted"
     connection.close()
 
 

@@ -488,7 +488,7 @@ def test_a_run_whose_start_is_not_in_the_log(tmp_path: Path) -> None:
     with told(asked(0, 5, "2s"), tmp_path) as connection:
         (row,) = rows("sessions", connection)
         assert (row["ts_start"], row["duration_us"], row["settings"], row["request_count"]) == (None, None, None, 1)
-        assert row["note"].startswith("start not in the log; version not told; settings not told")
+        assert row["note"].startswith("start not in the log; version not in the log; settings not in the log")
 
 
 # --- latency ----------------------------------------------------------------------------------------------------------

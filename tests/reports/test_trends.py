@@ -66,7 +66,7 @@ def test_new_since_a_version() -> None:
     found = {row["name"]: row for row in run(connection, "new-errors", since_version="0.10.0")}
     assert {name: row["untold_count"] for name, row in found.items()} == {"RUN036": 0, "OVL001": 1}
     assert (found["RUN036"]["note"], found["RUN036"]["first_version"]) == (None, "0.10.0")
-    assert found["OVL001"]["note"] == "may be older: some sightings tell no time or version"
+    assert found["OVL001"]["note"] == "may be older: some sightings have no time or version"
     assert {row["name"] for row in run(connection, "new-errors", since_version="0.10.0-rc1")} == {
         "RUN036",
         "OVL001",

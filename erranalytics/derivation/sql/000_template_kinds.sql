@@ -5,7 +5,7 @@
 -- makes: template_kinds, one row per template that sessions, loads or memory need
 
 create or replace temp table template_kinds as
-with told as (
+with kinds as (
     select
         template_id,
         case
@@ -72,4 +72,4 @@ with told as (
         end as of_memory
     from templates
 )
-select * from told where coalesce(of_run, of_load, of_memory) is not null;
+select * from kinds where coalesce(of_run, of_load, of_memory) is not null;

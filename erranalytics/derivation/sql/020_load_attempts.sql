@@ -20,7 +20,7 @@ where load_seq in (select load_seq from model_loads where session_id in (select 
 delete from model_loads where session_id in (select session_id from scope) and load_seq >= getvariable('since_id');
 
 -- Up to v0.1.31 the name of a file has a colon (server/modelpath.go@v0.1.31).
-create or replace temp macro blob_name(told) as nullif('sha256-' || regexp_extract(told, 'sha256[-:]([0-9a-f]{12})',
+create or replace temp macro blob_name(name) as nullif('sha256-' || regexp_extract(name, 'sha256[-:]([0-9a-f]{12})',
     1), 'sha256-');
 
 create or replace temp table load_lines as
@@ -66,7 +66,7 @@ asof inner join (select * from load_lines where is_start) as s on s.session_id =
 where coalesce(b.blob = s.blob, true);
 
 create or replace temp table load_ends as
-with told as (
+with marks as (
     select
         w.load_seq,
         coalesce(min(w.event_id) filter (where w.kind = 'ready'), min(w.event_id)
@@ -84,7 +84,7 @@ faults as (
         f.load_seq, min(f.event_id) as fault_id, arg_min(f.code, f.event_id) as fault_code,
         arg_min(f.code, f.event_id) filter (where f.category = 'memory') as memory_code
     from load_faults as f
-    left join told as t using (load_seq)
+    left join marks as t using (load_seq)
     where f.event_id <= coalesce(t.failed_id, f.event_id) or f.event_id <= t.ready_id
     group by f.load_seq
 )
@@ -95,7 +95,7 @@ select
         else coalesce(t.failed_id, f.fault_id) end as end_id,
     t.failed_id, f.memory_code is not null as is_oom, coalesce(f.memory_code, f.fault_code, t.failed_code) as code
 from load_lines as s
-left join told as t on t.load_seq = s.event_id
+left join marks as t on t.load_seq = s.event_id
 left join faults as f on f.load_seq = s.event_id
 where s.is_start;
 

@@ -33,7 +33,7 @@ before as (
         and w.event_id >= a.load_seq - 20
     where w.kind in ('estimate', 'free', 'facts') and w.event_id > a.before_id
 ),
-told as (
+records as (
     select * from inside
     union all
     select * from before
@@ -49,7 +49,7 @@ select
     count(*) filter (where kind = 'sizes' and message = 'total memory')
         over so_far - (kind = 'sizes' and message = 'total memory')::integer as layout_no,
     message || coalesce(chr(10) || (attrs ->> '$.lines'), '') as text
-from told
+from records
 window so_far as (partition by load_seq order by event_id rows between unbounded preceding and current row);
 
 -- Sizes, each from the line that is nearest to the truth: buffers of the runner, sums of the runners of 2023 (llama.cpp

@@ -6,7 +6,7 @@
 delete from gpu_memory where session_id in (select session_id from scope) and event_id >= getvariable('since_id');
 
 insert into gpu_memory by name
-with told as (
+with records as (
     select e.event_id, e.source_id, e.session_id, e.ts, e.message, e.attrs, k.of_memory as kind
     from events as e
     inner join template_kinds as k on k.template_id = e.template_id and k.of_memory is not null
@@ -24,7 +24,7 @@ of_scheduler as (
             else coalesce(nullif(attrs ->> '$.description', ''), attrs ->> '$.name') end as name,
         coalesce(attrs ->> '$.total', attrs ->> '$."now.total"') as total_text,
         coalesce(attrs ->> '$.free', attrs ->> '$."now.free"', attrs ->> '$.now', attrs ->> '$.available') as free_text
-    from told
+    from records
     where kind in ('inference_compute', 'gpu_memory', 'system_memory', 'vram_update', 'memory_refresh')
 ),
 listed as (
@@ -32,7 +32,7 @@ listed as (
         event_id, source_id, session_id, ts, 'runner_device' as source,
         unnest(regexp_extract_all(coalesce(attrs ->> '$.lines', message),
             '- (\S+) *: ([^\n]*?) *\((\d+ MiB), (\d+ MiB) free\)')) as line
-    from told
+    from records
     where kind = 'runner_devices'
 ),
 of_runner as (
@@ -41,13 +41,13 @@ of_runner as (
             regexp_extract(message, 'using device (\S+) \(', 1) as device_id,
         regexp_extract(message, 'using device \S+ \(((?:[^()]|\([^()]*\))*)\)', 1) as name,
         cast(null as varchar) as total_text, regexp_extract(message, '- (\d+ MiB) free', 1) as free_text
-    from told
+    from records
     where kind = 'runner_device'
     union all
     select
         event_id, source_id, session_id, ts, kind, regexp_extract(message, '^(?:device )?(\S+)', 1), null,
         regexp_extract(message, 'total: (\d+)', 1), regexp_extract(message, 'free: (\d+)', 1)
-    from told
+    from records
     where kind = 'device_report'
     union all
     select

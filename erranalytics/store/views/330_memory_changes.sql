@@ -13,7 +13,7 @@ with shortfalls as (
                 when is_inferred
                     then ' ('
                         || sized(kv_per_token)
-                        || ' a token, as another load of the file tells)'
+                        || ' a token, as another load of the file shows)'
                 else ''
             end as cache,
         ' >= ' || sized(missing_bytes) || ' missing' as bound

@@ -95,6 +95,6 @@ select
                 || needed
                 || ' (options.num_ctx, PARAMETER num_ctx or OLLAMA_CONTEXT_LENGTH), if the memory allows it, or '
                    'send less'
-        else 'Raise num_ctx or send less; the log does not tell the length of the prompt'
+        else 'Raise num_ctx or send less; the log does not have the length of the prompt'
     end as remedy
 from counts;

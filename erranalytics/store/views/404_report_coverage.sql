@@ -21,7 +21,7 @@ blind_spots as (
     union all
     select
         'file_times', file_count, 3,
-        'records of logs that tell no time, which have that of their file: ',
+        'records of logs without times, which have the time of their file: ',
         ''
     from event_counts
     union all

@@ -74,7 +74,7 @@ select
     case
         when k.begun >= k.since or not (k.is_preceded or first_version_of_period is null)
             then 'the log begins only then: nothing to compare with'
-        when t.untold > 0 then 'may be older: some sightings tell no time or version'
+        when t.untold > 0 then 'may be older: some sightings have no time or version'
         when period_start is null and first_version_of_period is null
             then 'since '
                 || strftime(k.since at time zone of_zone, '%Y-%m-%d %H:%M')

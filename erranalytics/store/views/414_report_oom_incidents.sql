@@ -38,7 +38,7 @@ select
             then 'the log shows enough free: other users, fragments, or several devices'
         when f.change is null and c.kv_bytes is null and c.weights_bytes is null
             then 'missing: the sizes of weights and KV cache'
-        when f.change is null then 'no single change of what the log tells would have fitted'
+        when f.change is null then 'no single change of what the log has would have fitted'
     end as note,
     c.remedy, c.incident_id
 from chosen_failures as c

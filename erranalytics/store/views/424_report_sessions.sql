@@ -71,11 +71,11 @@ select
         concat_ws(
             '; ',
             case when s.ts_start is null then 'start not in the log' end,
-            case when s.version is null then 'version not told' end,
-            case when coalesce(cardinality(s.config), 0) = 0 then 'settings not told' end,
+            case when s.version is null then 'version not in the log' end,
+            case when coalesce(cardinality(s.config), 0) = 0 then 'settings not in the log' end,
             case
                 when s.end_reason = 'unknown'
-                    then 'end not told: the last record may be the end of the log'
+                    then 'end not in the log: the last record may be the end of the log'
             end
         ),
         ''

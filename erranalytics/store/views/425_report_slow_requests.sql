@@ -1,4 +1,4 @@
--- The rows of the report slow-requests: which requests took longest, and why, where the log can tell?
+-- The rows of the report slow-requests: which requests took longest, and why, where the log shows it?
 create or replace macro report_slow_requests(
     period_start, period_end, of_host, of_model, of_endpoint, of_code, of_routes, at_most
 ) as table
