@@ -22,7 +22,7 @@ where e.session_id in (select session_id from scope)
     and (k.of_run is not null or e.cause in ('kernel_oom', 'cgroup_oom', 'app_server_crash'));
 
 insert into server_sessions by name
-with marks as (
+with session_facts as (
     select
         session_id,
         max(regexp_extract(message, '\(version ([^)]+)\)', 1)) filter (where kind = 'listening') as version,
@@ -46,7 +46,7 @@ with marks as (
     from run_lines
     group by session_id
 ),
-spans as (
+session_spans as (
     select
         session_id, min(source_id) as source_id, max(ts) as ts_end, min(event_id) as first_event_id,
             max(event_id) as last_event_id,
@@ -57,7 +57,7 @@ spans as (
     where session_id in (select session_id from scope)
     group by session_id
 ),
-ends as (
+session_ends as (
     select
         s.session_id,
         case
@@ -78,8 +78,8 @@ ends as (
                 and regexp_matches(m.version, '^0\.(?:0\.\d+|1\.(?:\d|[12]\d|3[01]))$') then 'crashed'
             else 'unknown'
         end as end_reason
-    from spans as s
-    left join marks as m using (session_id)
+    from session_spans as s
+    left join session_facts as m using (session_id)
     left join events as l on l.event_id = s.last_said_id
 )
 select
@@ -91,9 +91,9 @@ select
         lambda kv: {'k': split_part(kv, ':', 1), 'v': substr(kv, strpos(kv, ':') + 1)}
     )) as config,
     coalesce(list_sort(m.devices), m.devices_listed, m.makers) as devices, s.first_event_id, s.last_event_id
-from spans as s
-inner join ends as e using (session_id)
-left join marks as m using (session_id)
+from session_spans as s
+inner join session_ends as e using (session_id)
+left join session_facts as m using (session_id)
 left join events as f on f.event_id = s.first_event_id;
 
 -- systemd logs every end of its service. So where it wrote into the log of a host, a session without an end was still

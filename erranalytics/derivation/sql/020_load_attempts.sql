@@ -24,7 +24,7 @@ create or replace temp macro blob_name(name) as nullif('sha256-' || regexp_extra
     1), 'sha256-');
 
 create or replace temp table load_lines as
-with found as (
+with candidate_lines as (
     select e.event_id, e.source_id, e.session_id, e.ts, e.pid, e.format, e.component, e.message, e.attrs, e.code,
         coalesce(k.of_load, 'facts') as kind
     from events as e
@@ -41,7 +41,7 @@ select
         when kind = 'start' then blob_name(attrs ->> '$.cmd')
         when kind = 'failed' then blob_name(attrs ->> '$.model')
     end as blob
-from found;
+from candidate_lines;
 
 create or replace temp table load_windows as
 select *, max(case when is_start then event_id end) over (partition by session_id order by event_id) as load_seq,
@@ -51,7 +51,7 @@ from load_lines;
 
 -- Only problems that a load can fail of count. A problem that names another file belongs to another model.
 create or replace temp table load_faults as
-with bad as (
+with file_problems as (
     select x.event_id, x.session_id, x.code, x.category, blob_name(x.message || coalesce(e.attrs, '')) as blob
     from errors as x
     inner join events as e using (event_id)
@@ -60,13 +60,13 @@ with bad as (
             and x.severity in ('error', 'critical')
 )
 select b.*, s.event_id as load_seq
-from bad as b
+from file_problems as b
 asof inner join (select * from load_lines where is_start) as s on s.session_id = b.session_id
     and s.event_id < b.event_id
 where coalesce(b.blob = s.blob, true);
 
 create or replace temp table load_ends as
-with marks as (
+with end_lines as (
     select
         w.load_seq,
         coalesce(min(w.event_id) filter (where w.kind = 'ready'), min(w.event_id)
@@ -79,12 +79,12 @@ with marks as (
     group by w.load_seq
 ),
 -- Echoes of later failures do not belong to this load.
-faults as (
+first_faults as (
     select
         f.load_seq, min(f.event_id) as fault_id, arg_min(f.code, f.event_id) as fault_code,
         arg_min(f.code, f.event_id) filter (where f.category = 'memory') as memory_code
     from load_faults as f
-    left join marks as t using (load_seq)
+    left join end_lines as t using (load_seq)
     where f.event_id <= coalesce(t.failed_id, f.event_id) or f.event_id <= t.ready_id
     group by f.load_seq
 )
@@ -95,14 +95,14 @@ select
         else coalesce(t.failed_id, f.fault_id) end as end_id,
     t.failed_id, f.memory_code is not null as is_oom, coalesce(f.memory_code, f.fault_code, t.failed_code) as code
 from load_lines as s
-left join marks as t on t.load_seq = s.event_id
-left join faults as f on f.load_seq = s.event_id
+left join end_lines as t on t.load_seq = s.event_id
+left join first_faults as f on f.load_seq = s.event_id
 where s.is_start;
 
 -- An attempt that fails where no runner was started for that file, or where the last runner is up or has failed
 -- already.
 create or replace temp table load_refusals as
-with starts as (
+with known_starts as (
     select event_id as load_seq, session_id, blob, event_id in (select load_seq from load_ends
         where is_loaded) as is_loaded
     from load_lines where is_start and event_id >= getvariable('since_id')
@@ -110,10 +110,10 @@ with starts as (
     select load_seq, session_id, blob, outcome = 'loaded' from model_loads
     where session_id in (select session_id from scope) and (outcome = 'unknown' or first_event_id < last_event_id)
 ),
-refused as (select * from load_windows where kind = 'failed' and blob is not null
+refusals as (select * from load_windows where kind = 'failed' and blob is not null
     and event_id >= getvariable('since_id'))
 select r.event_id as load_seq, r.session_id, r.blob, r.code
-from refused as r
-asof left join starts as s on s.session_id = r.session_id and s.blob = r.blob and s.load_seq < r.event_id
+from refusals as r
+asof left join known_starts as s on s.session_id = r.session_id and s.blob = r.blob and s.load_seq < r.event_id
 left join load_ends as e on e.load_seq = r.load_seq and e.load_seq = s.load_seq
 where s.load_seq is null or s.is_loaded or e.failed_id < r.event_id;

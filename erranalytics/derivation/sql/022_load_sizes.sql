@@ -16,27 +16,27 @@ with attempts as (
     select max(load_seq), session_id, max(last_event_id) from model_loads
         where session_id in (select session_id from scope) group by session_id
 ),
-bounded as (
+attempt_bounds as (
     select load_seq, session_id, lag(last_id, 1, 0) over (partition by session_id order by load_seq) as before_id
         from attempts
 ),
-inside as (
+inner_records as (
     select w.event_id, w.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
     from load_windows as w
     inner join load_ends as e using (load_seq)
     where w.event_id <= coalesce(e.end_id, w.event_id) or w.event_id = w.load_seq
 ),
-before as (
+earlier_records as (
     select w.event_id, a.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
-    from bounded as a
+    from attempt_bounds as a
     inner join load_windows as w on w.session_id = a.session_id and w.event_id < a.load_seq
         and w.event_id >= a.load_seq - 20
     where w.kind in ('estimate', 'free', 'facts') and w.event_id > a.before_id
 ),
 records as (
-    select * from inside
+    select * from inner_records
     union all
-    select * from before
+    select * from earlier_records
     union all
     select w.event_id, r.load_seq, w.kind, w.component, w.message, w.attrs, w.pid, w.format
     from load_refusals as r
@@ -55,7 +55,7 @@ window so_far as (partition by load_seq order by event_id rows between unbounded
 -- Sizes, each from the line that is nearest to the truth: buffers of the runner, sums of the runners of 2023 (llama.cpp
 -- b1180: "MB" of 1024 KB), the layout of Ollama's engine, the estimate of the scheduler.
 create or replace temp table load_lasts as
-with parsed as (
+with stated_sizes as (
     select
         load_seq, event_id, pass_no, component,
         case
@@ -94,7 +94,7 @@ with parsed as (
     from load_records
     where kind = 'estimate'
 )
-select * from parsed
+select * from stated_sizes
 where what is not null and size_text <> ''
 -- What is laid out or tried again counts once, with its last value. The cache of a model with a window is two caches on
 -- one device, and both count.
@@ -106,20 +106,20 @@ qualify (what = 'free' or pass_no = max(pass_no) over (partition by load_seq, pl
     );
 
 create or replace temp table load_sizes as
-with sums as (
+with size_sums as (
     select load_seq, what, place, sum(size_bytes(size_text))::bigint as bytes, bool_or(place = 1
         and device like '%$_Mapped' escape '$') as is_mapped
     from load_lasts
     group by load_seq, what, place
 ),
-ranked as (
+size_ranks as (
     select
         load_seq, what, bytes,
         -- A part of the file that is mapped for the host may overlap what the devices hold: then a layout is more
         -- exact.
         case when is_mapped and bytes > 1.1 * min(bytes) over (partition by load_seq, what) then 6
             else place end as place
-    from sums
+    from size_sums
     where bytes is not null
 )
 select
@@ -128,7 +128,7 @@ select
     arg_min(bytes, place) filter (where what = 'kv') as kv_bytes,
     arg_min(bytes, place) filter (where what = 'graph') as graph_bytes,
     arg_min(bytes, place) filter (where what = 'free') as free_bytes
-from ranked
+from size_ranks
 group by load_seq;
 
 insert into load_buffers by name

@@ -12,7 +12,7 @@ with records as (
     inner join template_kinds as k on k.template_id = e.template_id and k.of_memory is not null
     where e.session_id in (select session_id from scope) and e.event_id >= getvariable('since_id')
 ),
-of_scheduler as (
+scheduler_readings as (
     select
         event_id, source_id, session_id, ts, kind as source,
         -- Up to v0.12.3 the host is device 0 or has no number.
@@ -27,7 +27,7 @@ of_scheduler as (
     from records
     where kind in ('inference_compute', 'gpu_memory', 'system_memory', 'vram_update', 'memory_refresh')
 ),
-listed as (
+device_lines as (
     select
         event_id, source_id, session_id, ts, 'runner_device' as source,
         unnest(regexp_extract_all(coalesce(attrs ->> '$.lines', message),
@@ -35,7 +35,7 @@ listed as (
     from records
     where kind = 'runner_devices'
 ),
-of_runner as (
+runner_readings as (
     select
         event_id, source_id, session_id, ts, kind as source,
             regexp_extract(message, 'using device (\S+) \(', 1) as device_id,
@@ -54,12 +54,12 @@ of_runner as (
         event_id, source_id, session_id, ts, source, regexp_extract(line, '^- (\S+)', 1),
             regexp_extract(line, ': (.*?) *\(\d+ MiB, ', 1),
         regexp_extract(line, '\((\d+ MiB), ', 1), regexp_extract(line, ', (\d+ MiB) free\)', 1)
-    from listed
+    from device_lines
 ),
 readings as (
     select event_id, source_id, session_id, ts, source, device_id, library, name,
         size_bytes(total_text) as total_bytes, size_bytes(free_text) as free_bytes
-    from of_scheduler
+    from scheduler_readings
     where device_id is not null
     union all
     select
@@ -69,12 +69,12 @@ readings as (
             then regexp_extract(device_id, '^[A-Za-z]+') when device_id like 'GPU-%' and source = 'device_report'
             then null end,
         name, size_bytes(total_text), size_bytes(free_text)
-    from of_runner
+    from runner_readings
     where device_id <> ''
 ),
 -- The line at the start of the server has name and size of a device; a runner calls it by the name it has there
 -- (v0.12.4 and later).
-known as (
+known_devices as (
     select session_id, device_id, any_value(name) as name, any_value(total_bytes) as total_bytes,
         any_value(library) as library
     from (
@@ -99,6 +99,6 @@ select
         then coalesce(r.total_bytes, k.total_bytes) - r.free_bytes end as used_bytes,
     r.source
 from readings as r
-left join known as k on k.session_id = r.session_id and k.device_id = r.device_id
+left join known_devices as k on k.session_id = r.session_id and k.device_id = r.device_id
 where coalesce(r.total_bytes, r.free_bytes) is not null
 order by r.event_id, r.device_id;

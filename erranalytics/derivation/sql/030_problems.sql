@@ -37,7 +37,7 @@ create or replace temp macro role_of(surface, is_record, is_inference, status, e
 end;
 
 create or replace temp table problems as
-with known as (
+with all_problems as (
     select
         e.event_id, e.session_id, e.source_id, s.stream_id, e.ts, e.code, e.cause, e.surface, e.message,
             contains(e.message, 'HTTP Request: ') as is_wire,
@@ -55,12 +55,12 @@ with known as (
         and (e.event_id >= getvariable('memory_from')
             or e.category in ('memory', 'gpu', 'runner', 'model_file', 'cancelled'))
 ),
-latest as (
-    select max(event_id) as event_id from known where event_id < getvariable('fold_from') and role in ('chain', 'left')
-        group by session_id
+latest_parts as (
+    select max(event_id) as event_id from all_problems
+    where event_id < getvariable('fold_from') and role in ('chain', 'left') group by session_id
 )
-select k.* from known as k
-where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest);
+select k.* from all_problems as k
+where k.event_id >= getvariable('memory_from') or k.event_id in (select event_id from latest_parts);
 
 -- A model that loads or answers ends a fault.
 insert into recoveries
@@ -85,13 +85,13 @@ where session_id in (select session_id from scope) and event_id >= getvariable('
 -- come a moment after the access line. A line about the file of a model comes right before the access line, or no
 -- request asked for it.
 create or replace temp table reasons as
-with answered as (
+with finished_requests as (
     select session_id, event_id, ts_start, ts_end, duration_us, status, is_inference
     from requests
     where session_id in (select session_id from scope) and surface = 'ollama'
         and event_id >= getvariable('memory_from') and (status >= 400 or not is_poll or path = '/api/tags')
 ),
-asked as (
+reason_lines as (
     select p.event_id, p.session_id, p.ts, e.format in ('llama-server', 'llama-cpp') as is_of_runner,
         p.cause in ('load_failed', 'blob_not_found', 'model_capabilities_unknown') as is_of_file,
         coalesce(p.event_id - lag(p.event_id)
@@ -101,27 +101,27 @@ asked as (
         'cpp-json', 'cpp-text', 'mlx')
 ),
 bursts as (
-    select *, sum(is_apart::int) over (partition by session_id order by event_id) as burst_no from asked
+    select *, sum(is_apart::int) over (partition by session_id order by event_id) as burst_no from reason_lines
 ),
-ended as (
+burst_ends as (
     select *, max(event_id) over (partition by session_id, burst_no) as last_id from bursts
 ),
-behind as (
+late_reasons as (
     select a.event_id, r.event_id as request_id
-    from asked as a
-    asof inner join (select * from answered where is_inference) as r on r.session_id = a.session_id
+    from reason_lines as a
+    asof inner join (select * from finished_requests where is_inference) as r on r.session_id = a.session_id
         and r.event_id < a.event_id
     where a.is_of_runner and r.status = 400 and r.duration_us >= 1000 and a.ts - r.ts_end between interval 0 second
         and interval 1 second
 ),
-ahead as (
+early_reasons as (
     select a.event_id, r.event_id as request_id
-    from ended as a
-    asof inner join answered as r on r.session_id = a.session_id and r.event_id > a.event_id
+    from burst_ends as a
+    asof inner join finished_requests as r on r.session_id = a.session_id and r.event_id > a.event_id
     -- Access lines have whole seconds.
     where (not a.is_of_file or r.event_id - a.last_id <= 3) and r.ts_start <= a.ts
         and r.ts_end - a.ts between interval '-1 second' and interval 10 minute
 )
-select event_id, request_id from behind
+select event_id, request_id from late_reasons
 union all
-select event_id, request_id from ahead where event_id not in (select event_id from behind);
+select event_id, request_id from early_reasons where event_id not in (select event_id from late_reasons);

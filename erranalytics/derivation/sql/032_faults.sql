@@ -8,7 +8,7 @@
 -- writes: faults, folded, load_kills
 
 create or replace temp table lines_of_faults as
-with placed as (
+with lines_and_starts as (
     select p.*, coalesce(v.event_id, 0) as recovery_id, coalesce(s.event_id, 0) as start_id, n.model as next_model
     from problems as p
     asof left join recoveries as v on v.session_id = p.session_id and v.event_id <= p.event_id
@@ -16,11 +16,11 @@ with placed as (
     asof left join starts as n on n.session_id = p.session_id and n.event_id > p.event_id
     where p.role in ('chain', 'left', 'access') and p.event_id not in (select request_id from reasons)
 ),
-owned as (
+own_starts as (
     -- A server that finds a runner dead starts another one of the same model: so the dead one was the last runner of
     -- that model before.
     select p.*, coalesce(o.event_id, p.start_id) as own_start_id
-    from placed as p
+    from lines_and_starts as p
     asof left join starts as o on o.session_id = p.session_id and o.model = p.next_model and o.event_id <= p.event_id
 )
 select
@@ -37,12 +37,12 @@ select
         then {'id': event_id, 'ts': ts, 'role': role, 'noticed': is_noticed, 'death': is_death,
         'recovery': recovery_id, 'start': own_start_id} end ignore nulls)
         over (w rows between 1 following and unbounded following) as line_after
-from owned
+from own_starts
 window w as (partition by session_id order by event_id);
 
 -- Lines of runners, devices, memory and model files.
 create or replace temp table chains as
-with marked as (
+with new_marks as (
     select event_id, session_id, settled_id,
         coalesce(case
             -- A runner that is found dead, and was not replaced since it failed, is the same death.
@@ -61,12 +61,12 @@ with marked as (
 )
 select event_id, session_id, is_new, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls)
     over (partition by session_id order by event_id) as incident_id
-from marked;
+from new_marks;
 
 -- Clients that leave together leave within a moment. One that leaves while its model is found dead again and again was
 -- waiting for that model.
 create or replace temp table leavings as
-with marked as (
+with new_marks as (
     select l.event_id, l.session_id, l.settled_id,
         case when l.role_before = 'chain' and l.line_before.noticed and l.start_id <= l.line_before.id
             and l.ts - l.line_before.ts <= interval 2 second then c.incident_id end as waited_id,
@@ -77,12 +77,12 @@ with marked as (
 select event_id, session_id,
     last_value(coalesce(settled_id, waited_id, case when is_new then event_id end) ignore nulls)
         over (partition by session_id order by event_id) as incident_id
-from marked;
+from new_marks;
 
 -- Requests that failed without a reason. Access lines have whole seconds: a request was surely running at a fault when
 -- it began a second before.
 create or replace temp table victims as
-with judged as (
+with suspicions as (
     select *,
         line_before.role = 'chain' and ts - line_before.ts <= interval 10 second
             and (duration_us >= 1000 or event_id - line_before.id <= 3) and case
@@ -109,20 +109,20 @@ with judged as (
         end as is_early
     from lines_of_faults where role = 'access'
 ),
-chosen as (
+fault_choices as (
     select *,
         case
             when is_victim or is_leaving then line_before.id
             when is_early and max(ts) filter (where is_early)
                 over (partition by session_id, line_after.id) - ts <= interval 1 second then line_after.id
         end as line_id
-    from judged
+    from suspicions
 )
 select
     v.event_id, v.session_id,
     coalesce(v.settled_id, case when v.line_id = v.line_after.id and not (c.is_new or v.line_after.noticed)
         then v.event_id end, c.incident_id, l.incident_id, v.event_id) as incident_id
-from chosen as v
+from fault_choices as v
 left join chains as c on c.event_id = v.line_id
 left join leavings as l on l.event_id = v.line_id;
 

@@ -7,7 +7,7 @@
 insert into folded
 -- A missing model file is reported with the name of the file, and then with that of the model; at a start, once for
 -- each list of models.
-with named as (
+with named_files as (
     select *, nullif(regexp_extract(message, 'sha256-[0-9a-f]{12}'), '') as blob
     from problems
     where role in ('reason', 'alone') and event_id not in (select event_id from reasons)
@@ -22,10 +22,10 @@ subjects as (
                 then coalesce(lag(blob) over lines, code)
             else code
         end as subject
-    from named
+    from named_files
     window lines as (partition by session_id order by event_id)
 ),
-marked as (
+new_marks as (
     select event_id, session_id, subject, surface, settled_id,
         surface <> 'server' or coalesce(ts - lag(ts) over (partition by session_id, subject, surface
             order by event_id) > interval 60 second, true) as is_new
@@ -33,5 +33,5 @@ marked as (
 )
 select event_id, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls)
     over (partition by session_id, subject, surface order by event_id) as incident_id
-from marked
+from new_marks
 qualify event_id >= getvariable('fold_from');

@@ -14,7 +14,7 @@ with restarts as (
 loops as (
     select *, sum(is_apart::int) over (partition by stream_id order by event_id) as loop_no from restarts
 ),
-marked as (
+new_marks as (
     select *,
         is_apart or coalesce(reason <> last_value(reason ignore nulls) over (partition by stream_id, loop_no
             order by event_id rows between unbounded preceding and 1 preceding), false) as is_new
@@ -22,5 +22,5 @@ marked as (
 )
 select event_id, last_value(coalesce(settled_id, case when is_new then event_id end) ignore nulls)
     over (partition by stream_id order by event_id) as incident_id
-from marked
+from new_marks
 qualify event_id >= getvariable('fold_from');

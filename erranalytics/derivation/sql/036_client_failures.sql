@@ -46,7 +46,7 @@ statements as (
 -- Only two statements can report one failure twice with its exception: at once, in the same words. An exception that
 -- is printed bare is not a statement. The aggregator of Spring AI states a failure once for each layer of a stream,
 -- and Tomcat the innermost cause of what was stated before.
-marked as (
+new_marks as (
     select event_id, session_id, ts, settled_id, is_dated,
         is_apart or (is_call and not is_restated)
             or coalesce(is_whole and not (ts - whole_before.ts <= interval 100 millisecond
@@ -59,7 +59,7 @@ marked as (
 failures as (
     select event_id, session_id, ts, is_dated, last_value(coalesce(settled_id, case when is_new then event_id end)
         ignore nulls) over (partition by session_id order by event_id) as failure_id
-    from marked
+    from new_marks
 ),
 echoes as (
     select f.failure_id, any_value(i.incident_id) as incident_id

@@ -15,7 +15,7 @@ members as (
     select event_id, incident_id from errors
     where incident_id in (select incident_id from ids) and event_id < getvariable('fold_from')
 ),
-ranked as (
+member_ranks as (
     select m.incident_id, e.event_id, e.session_id, e.ts, e.surface, e.code,
         row_number() over (partition by m.incident_id
             order by vagueness_of(e.confidence, e.cause, e.category), e.event_id) as place
@@ -25,5 +25,5 @@ ranked as (
 )
 select incident_id, arg_min(session_id, event_id), arg_min(event_id, place), arg_min(code, place), min(ts),
     count(*) filter (where surface = 'access')
-from ranked
+from member_ranks
 group by incident_id;

@@ -28,7 +28,7 @@ with streams_200 as (
             and endpoint not in ('/api/embed', '/api/embeddings', '/v1/embeddings')
 ),
 -- The request that waited for a load is the first one that ends after it, and it began before.
-waited as (
+waiting_requests as (
     select m.load_seq, r.event_id, r.duration_us - m.duration_us as rest_us
     from (select session_id, load_seq, last_event_id, ts_start, duration_us from model_loads where outcome = 'loaded'
         and session_id in (select session_id from deaths)) as m
@@ -38,40 +38,40 @@ waited as (
     where r.ts_start <= m.ts_start and r.duration_us >= m.duration_us
 ),
 -- A request that only loaded its model, or was over at once, was not broken off in the middle.
-long_enough as (select * from streams_200 where duration_us >= 50000
-    and event_id not in (select event_id from waited where rest_us < 25000)),
-ended_last as (
+long_streams as (select * from streams_200 where duration_us >= 50000
+    and event_id not in (select event_id from waiting_requests where rest_us < 25000)),
+last_streams as (
     select d.incident_id, d.session_id, d.own_start_id, max(s.event_id) as event_id,
         arg_max(s.ts_start, s.event_id) as ts_start, arg_max(s.ts_end, s.event_id) as ts_end
     from deaths as d
     inner join server_incidents as i using (incident_id)
-    inner join long_enough as s on s.session_id = d.session_id and s.event_id > d.own_start_id
+    inner join long_streams as s on s.session_id = d.session_id and s.event_id > d.own_start_id
         and s.event_id between d.event_id - 2000 and d.event_id - 1
     -- A request that waited for another runner was not answered by this one.
-    left join waited as w on w.event_id = s.event_id and w.load_seq > d.own_start_id
+    left join waiting_requests as w on w.event_id = s.event_id and w.load_seq > d.own_start_id
     where d.is_noticed and i.request_count = 0
         and d.incident_id not in (select incident_id from deaths where not is_noticed) and w.event_id is null
     group by d.incident_id, d.session_id, d.own_start_id
 ),
 -- With it the requests that ended in its last second, and surely after it had begun: access lines have whole seconds.
-ended_before as (
+ending_streams as (
     select s.event_id, l.incident_id
-    from ended_last as l
-    inner join long_enough as s on s.session_id = l.session_id
+    from last_streams as l
+    inner join long_streams as s on s.session_id = l.session_id
         and s.event_id between greatest(l.own_start_id, l.event_id - 100) and l.event_id
     where s.event_id = l.event_id or (s.ts_end >= l.ts_end - interval 1 second
         and s.ts_end >= l.ts_start + interval 1 second)
 ),
-running_then as (
+running_streams as (
     select s.event_id, d.incident_id
-    from long_enough as s
+    from long_streams as s
     asof inner join (select * from deaths where not is_noticed) as d on d.session_id = s.session_id
         and d.event_id < s.event_id
     asof left join starts as n on n.session_id = s.session_id and n.event_id < s.event_id
     where d.ts between s.ts_start and s.ts_end + interval 1 second and coalesce(n.event_id < d.event_id, true)
 )
 select b.event_id, min(i.root_event_id) as suspected_by
-from (select * from ended_before union all select * from running_then) as b
+from (select * from ending_streams union all select * from running_streams) as b
 inner join server_incidents as i using (incident_id)
 group by b.event_id;
 

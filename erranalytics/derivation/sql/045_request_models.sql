@@ -12,7 +12,7 @@
 
 -- Whole folders, so that neither order nor size of the loads changes what meets what.
 create or replace temp table dumps as
-with near as (
+with touched_times as (
     select min(ts_start) - interval 2 second as from_ts, max(ts_end) + interval 2 second as to_ts from requests
         where session_id in (select session_id from scope)
     union all
@@ -23,7 +23,7 @@ folders as (
     select e.source_id from events as e
     where e.format in getvariable('dump_formats')
     group by e.source_id
-    having exists (select 1 from near as n where min(e.ts) <= n.to_ts and max(e.ts) >= n.from_ts)
+    having exists (select 1 from touched_times as n where min(e.ts) <= n.to_ts and max(e.ts) >= n.from_ts)
 )
 select event_id, source_id, host, ts, attrs ->> '$.request_dump' as stem, attrs ->> '$.endpoint' as endpoint,
     attrs ->> '$.model' as model
@@ -56,7 +56,9 @@ lines as (
         and r.ts_end >= (select min(ts) - interval 2 second from dumps)
             and r.ts_start <= (select max(ts) + interval 2 second from dumps)
 ),
-placed as (select *, row_number() over (partition by host, endpoint, side order by ts, event_id) as place from lines),
+line_places as (
+    select *, row_number() over (partition by host, endpoint, side order by ts, event_id) as place from lines
+),
 spans as (
     select d.event_id as dump_id, d.source_id, d.stem, d.ts as dump_ts, d.model, h.host, d.endpoint, s.side,
         case s.side when 'end' then date_trunc('second', d.ts) else d.ts - interval 1100 millisecond end as from_ts,
@@ -65,37 +67,37 @@ spans as (
     inner join homes as h using (source_id)
     cross join (values ('end'), ('start')) as s (side)
 ),
-reached as (
+first_lines as (
     select s.dump_id, s.side, min(p.place) as first_place
     from spans as s
     left join dump_notes as n using (stem)
-    inner join placed as p on p.host = s.host and p.endpoint = s.endpoint and p.side = s.side
+    inner join line_places as p on p.host = s.host and p.endpoint = s.endpoint and p.side = s.side
         and p.ts between s.from_ts and s.to_ts
         and (s.side = 'start' or n.event_id is null or (p.session_id = n.session_id and p.event_id > n.event_id))
     group by s.dump_id, s.side
 ),
-numbered as (
+dump_numbers as (
     select s.*, r.first_place, row_number()
         over (partition by s.host, s.endpoint, s.side order by s.dump_ts, s.stem) as number
     from spans as s
-    inner join reached as r on r.dump_id = s.dump_id and r.side = s.side
+    inner join first_lines as r on r.dump_id = s.dump_id and r.side = s.side
 ),
 -- Each dump takes the first line it can that no dump before it has taken.
-queued as (select *, number + max(first_place - number)
-    over (partition by host, endpoint, side order by number) as place from numbered),
-paired as (
+dump_queue as (select *, number + max(first_place - number)
+    over (partition by host, endpoint, side order by number) as place from dump_numbers),
+pairs as (
     select q.source_id, q.side, p.request_id, q.model
-    from queued as q
-    inner join placed as p on p.host = q.host and p.endpoint = q.endpoint and p.side = q.side and p.place = q.place
+    from dump_queue as q
+    inner join line_places as p on p.host = q.host and p.endpoint = q.endpoint and p.side = q.side and p.place = q.place
         and p.ts between q.from_ts and q.to_ts
 ),
 -- A server writes the same moment for all dumps of a folder; when both fit, it is the end.
 sides as (
-    select source_id, side from paired group by source_id, side
+    select source_id, side from pairs group by source_id, side
     qualify row_number() over (partition by source_id order by count(*) desc, side) = 1
 )
 select p.request_id, any_value(p.model) as model
-from paired as p
+from pairs as p
 inner join sides as s on s.source_id = p.source_id and s.side = p.side
 where p.model is not null
 group by p.request_id;

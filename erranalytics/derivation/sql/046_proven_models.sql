@@ -35,7 +35,7 @@ group by s.session_id;
 
 -- Loads inside the requests that are looked at again may be older.
 create or replace temp table loads_asked as
-with earliest as (
+with earliest_requests as (
     select r.session_id, min(r.ts_start) as from_ts
     from requests as r
     inner join asked_from as f using (session_id)
@@ -44,17 +44,17 @@ with earliest as (
 )
 select l.*
 from loads_known as l
-inner join earliest as e using (session_id)
+inner join earliest_requests as e using (session_id)
 where l.ts_end >= e.from_ts;
 
 -- On a busy server the next lines already show two requests that were running.
 create or replace temp table loads_open as
-with near as (
+with load_parts as (
     select *, unnest([load_seq // 64, load_seq // 64 + 1]) as part from loads_asked
 ),
-busy as (
+busy_loads as (
     select n.load_seq
-    from near as n
+    from load_parts as n
     inner join requests as r on r.event_id // 64 = n.part
     where r.session_id = n.session_id and r.event_id > n.load_seq and r.ts_start <= n.ts_end and r.is_inference
         and r.surface = 'ollama'
@@ -63,12 +63,12 @@ busy as (
 )
 select *, max(ts_end) over (partition by session_id order by load_seq) as last_end
 from loads_asked
-where load_seq not in (select load_seq from busy);
+where load_seq not in (select load_seq from busy_loads);
 
 create or replace temp table proven_models as
 -- Requests that may have been running during a load, by the latest end of those loads. An unknown route may have asked
 -- for a model too.
-with asked as (
+with open_requests as (
     select r.event_id, r.session_id, r.ts_start, r.status, r.is_inference
     from (
         select * from requests
@@ -78,22 +78,22 @@ with asked as (
     asof inner join loads_open as l on l.session_id = r.session_id and l.load_seq < r.event_id
     where r.ts_start <= l.last_end
 ),
-inside as (
+requests_inside as (
     -- Times of access lines are cut to whole seconds: a request that may have been running counts as running.
     select l.load_seq, l.model, l.outcome, l.ts_start as load_ts, r.event_id, r.ts_start, r.is_inference, r.status
     from loads_open as l
-    inner join asked as r on r.session_id = l.session_id and r.event_id > l.load_seq and r.ts_start <= l.ts_end
+    inner join open_requests as r on r.session_id = l.session_id and r.event_id > l.load_seq and r.ts_start <= l.ts_end
 ),
-alone as (
+lone_requests as (
     select load_seq, any_value(event_id) as event_id, any_value(model) as model, any_value(outcome) as outcome
-    from inside
+    from requests_inside
     group by load_seq
     having count(*) = 1 and bool_and(is_inference and ts_start <= load_ts and status not in (401, 403, 404, 405))
 ),
-of_loads as (
+load_models as (
     select event_id, min(model) as model, case when bool_or(outcome = 'loaded') then 'slog'
         else 'message' end as source, 2 as place
-    from alone
+    from lone_requests
     group by event_id
     having count(distinct model) = 1
 ),
@@ -109,7 +109,7 @@ names as (
             where template = 'after processing request finished event')
         and contains(attrs, '"runner.name"')
 ),
-ends as (
+request_ends as (
     select session_id, event_id, true as is_name, model, cast(null as smallint) as status from names
     union all
     select session_id, event_id, false, null, status from requests
@@ -118,9 +118,9 @@ ends as (
 blocks as (
     select *, count(*) filter (where is_first) over (partition by session_id order by event_id) as block
     from (select *, not is_name and lag(is_name, 1, true) over (partition by session_id order by event_id) as is_first
-        from ends) as marked
+        from request_ends) as marked
 ),
-sums as (
+block_sums as (
     select
         session_id, block, count(*) filter (where not is_name) as answers, count(*)
             filter (where not is_name and status = 200) as good, count(*) filter (where is_name) as named,
@@ -130,14 +130,14 @@ sums as (
 ),
 -- A late name would be taken for that of the next answer: no name counts until all names that were due have come.
 drifts as (
-    select *, sum(good - named) over (partition by session_id order by block) as drift from sums
+    select *, sum(good - named) over (partition by session_id order by block) as drift from block_sums
 ),
-owed as (
+due_names as (
     select *, drift - least(0, min(drift) over (partition by session_id order by block)) as due from drifts
 ),
-of_scheduler as (
+scheduler_models as (
     select b.event_id, o.model, 'slog' as source, 1 as place
-    from (select *, lag(due, 1, 0) over (partition by session_id order by block) as due_before from owed) as o
+    from (select *, lag(due, 1, 0) over (partition by session_id order by block) as due_before from due_names) as o
     inner join blocks as b on b.session_id = o.session_id and b.block = o.block
     where not b.is_name and o.due = 0 and o.due_before = 0 and o.answers = o.good and o.good = o.named
         and o.model = o.last_model
@@ -145,7 +145,7 @@ of_scheduler as (
 -- Where only one file was loaded since the server began, every answer came from it: unless a model of the cloud may
 -- have answered (v0.12.0 and later; a build from source has no version), or only the end of a model was asked for,
 -- which is over at once.
-firsts as (
+first_loads as (
     select l.session_id, arg_min(l.model, l.load_seq) as model, min(l.load_seq) as first_seq, count(*)
         filter (where l.model is null) as nameless_count
     from loads_known as l
@@ -157,32 +157,32 @@ firsts as (
         )
     group by l.session_id
 ),
-others as (
+second_loads as (
     select f.session_id, min(l.load_seq) as second_seq
-    from firsts as f
+    from first_loads as f
     inner join loads_known as l on l.session_id = f.session_id and l.model <> f.model
         and l.outcome in ('loaded', 'unknown')
     group by f.session_id
 ),
-of_run as (
+single_models as (
     select r.event_id, f.model, 'single_loaded' as source, 3 as place
-    from firsts as f
+    from first_loads as f
     inner join requests as r on r.session_id = f.session_id and r.event_id > f.first_seq
     inner join asked_from as a on a.session_id = f.session_id and r.event_id >= a.from_id
-    left join others as o on o.session_id = f.session_id
+    left join second_loads as o on o.session_id = f.session_id
     where r.is_inference and r.surface = 'ollama' and r.status = 200
         and r.event_id < coalesce(o.second_seq, r.event_id + 1) and f.nameless_count = 0
         and (r.endpoint not in ('/api/generate', '/api/chat') or r.duration_us >= 1000000)
 ),
-found as (
-    select * from of_scheduler
+all_models as (
+    select * from scheduler_models
     union all
-    select * from of_loads
+    select * from load_models
     union all
-    select * from of_run
+    select * from single_models
 )
 select f.event_id, arg_min(f.model, f.place) as model, arg_min(f.source, f.place) as model_source
-from found as f
+from all_models as f
 inner join requests as r using (event_id)
 inner join asked_from as a on a.session_id = r.session_id and r.event_id >= a.from_id
 group by f.event_id
@@ -191,7 +191,7 @@ union all
 select r.event_id, null, null
 from requests as r
 inner join asked_from as a on a.session_id = r.session_id and r.event_id >= a.from_id
-where r.model_source in ('slog', 'message', 'single_loaded') and r.event_id not in (select event_id from found);
+where r.model_source in ('slog', 'message', 'single_loaded') and r.event_id not in (select event_id from all_models);
 
 update requests set model = t.model, model_source = t.model_source
 from proven_models as t

@@ -79,7 +79,7 @@ with totals as (
     inner join incident_roots as r using (incident_id)
     group by l.incident_id
 ),
-recovered as (
+recovered_totals as (
     select t.*, case
         when t.recovered_before > t.last_event_id then t.recovered_before
         when t.is_retry then v.event_id
@@ -101,7 +101,7 @@ select
     r.root_event_id, r.error_count, r.request_count, r.call_count, r.models, r.sides, r.session_id, r.source_id,
     r.confidence, greatest(r.stated_count, r.implied_count, 0) as restart_count,
     case when r.is_retry then r.recovered_event_id end as recovered_event_id
-from recovered as r
+from recovered_totals as r
 inner join causes as c on c.code = r.code;
 
 delete from incidents as i

@@ -5,7 +5,7 @@
 -- writes: requests
 
 create or replace temp table request_outcomes as
-with affected as (
+with touched_requests as (
     select request_id, event_id, status, endpoint
     from requests
     where (session_id in (select session_id from scope) and event_id >= getvariable('fold_from')
@@ -19,7 +19,7 @@ select a.request_id, coalesce(g.incident_id, i.incident_id) as incident_id, coal
         when g.is_left or c.category = 'cancelled' then 'cancelled_by_client'
         else outcome_of(a.status, a.endpoint)
     end as outcome
-from affected as a
+from touched_requests as a
 left join errors as e using (event_id)
 left join incidents as i on i.incident_id = e.incident_id
 left join causes as c on c.code = i.code

@@ -24,14 +24,14 @@ with bounds as (
     select min(ts) - interval 1 minute as from_ts, max(ts) + interval 1 minute as to_ts
     from events where load_id = (select load_id from new_load)
 ),
-selected as (
+selected_records as (
     select *, true as is_new from events where load_id = (select load_id from new_load)
     union all
     select *, false as is_new from events
     where source_id in (select source_id from others) and ts between (select from_ts from bounds)
         and (select to_ts from bounds)
 ),
-keyed as (
+record_keys as (
     select
         c.event_id, c.source_id, c.load_id, c.line_no, c.line_count, c.format, c.message, coalesce(c.host, '') as host,
             c.ts, c.session_id, c.is_new,
@@ -43,16 +43,16 @@ keyed as (
             when c.ts_source = 'gateway' then hash(c.ts, c.message, c.attrs, r.duration_us, r.client_address)
             when c.format in ('systemd', 'kernel') then hash(date_trunc('second', c.ts), c.message)
         end as key
-    from selected as c
+    from selected_records as c
     left join requests as r on r.event_id = c.event_id
 )
 select *, last_value(case when key is not null then event_id end ignore nulls)
     over (partition by source_id, host, chain order by line_no, event_id) as anchor_id
-from keyed;
+from record_keys;
 
 -- Of several equal records, the k-th in one source is the k-th in each copy of it.
 create or replace temp table groups as
-with summed as (
+with key_sums as (
     select is_new, source_id, host, chain, anchor_id,
         min(key) filter (where event_id = anchor_id) as key,
         min(line_no) filter (where event_id = anchor_id) as line_no,
@@ -75,7 +75,7 @@ select s.*, row_number() over (partition by s.is_new, s.host, s.chain, s.key
     -- A copy can cut only the last group of a source short, and only the first group can lack its stamped record.
     coalesce(s.last_line = e.last_line, false) as is_tail,
     min(s.line_no) over (partition by s.source_id, s.host, s.chain) = s.line_no as is_first
-from summed as s
+from key_sums as s
 left join ends as e using (source_id, host, chain);
 
 create or replace temp table pairs as
@@ -104,15 +104,15 @@ create or replace temp table matches as
 with distances as (
     select old_source, mode(distance) as distance from pairs where is_even group by old_source
 ),
-measured as (
+measures as (
     select p.*, coalesce(p.distance = d.distance, false) as is_near
     from pairs as p left join distances as d using (old_source)
 ),
-decided as (
+decisions as (
     select *, bool_or(is_near) over (partition by new_anchor) or bool_or(is_near)
         over (partition by old_anchor) as is_decided,
         -- Its follower leaves no other choice.
         count(*) over (partition by new_anchor) = 1 and count(*) over (partition by old_anchor) = 1 as is_only
-    from measured
+    from measures
 )
-select * from decided where is_even or is_near or ((is_same_place or is_only) and not is_decided);
+select * from decisions where is_even or is_near or ((is_same_place or is_only) and not is_decided);

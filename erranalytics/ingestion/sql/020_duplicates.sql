@@ -32,16 +32,16 @@ left join unstamped as t on t.to_id = m.old_anchor;
 --   2  08:01 msg=b                       3  08:01 msg=b                  stored 2: its copy has a record more
 --                                        4  goroutine 1 [running]:
 create or replace temp table duplicates as
-with shorter as (
+with shorter_copies as (
     select new_source as source_id, host, chain, new_anchor as anchor_id from matches where not is_new_better
     union all
     select old_source, host, chain, old_anchor from matches where is_new_better
     union all
     select new_source, host, chain, null from heads where is_new_duplicate
 ),
-removed as (
+removals as (
     select p.event_id from records as p
-    semi join shorter as l on p.source_id = l.source_id and p.host = l.host and p.chain = l.chain
+    semi join shorter_copies as l on p.source_id = l.source_id and p.host = l.host and p.chain = l.chain
         and p.anchor_id is not distinct from l.anchor_id
     union
     -- The beginning of a stored source, which the new source has in full.
@@ -51,7 +51,7 @@ removed as (
 )
 select p.event_id, p.load_id, p.line_count, p.is_new, p.ts, p.session_id
 from records as p
-inner join removed using (event_id);
+inner join removals using (event_id);
 
 -- The stored runs of the server by time: the pieces of one run may have been loaded in any order.
 create or replace temp table ranks as
@@ -79,14 +79,14 @@ with copies as (
     left join ranks as r on r.session_id = m.old_session
     where p.is_new
 ),
-placed as (
+record_places as (
     select event_id, line_no, is_kept,
         max(copy_end) over (order by line_no, event_id) as previous_copy,
         min(copy_start) over (order by line_no, event_id rows between current row and unbounded following) as next_copy
     from copies
 ),
 -- The new records of a grown source come after its stored ones.
-own as (
+own_records as (
     select {'rank': max(r.rank), 'id': max(e.event_id)} as last_own
     from events as e
     inner join new_load as n on n.source_id = e.source_id and n.load_id <> e.load_id
@@ -95,22 +95,22 @@ own as (
 select p.event_id, p.line_no,
     coalesce(p.previous_copy.rank, o.last_own.rank, p.next_copy.rank, 9223372036854775807) as rank,
     coalesce(p.previous_copy.id, o.last_own.id, p.next_copy.id - 1, 9223372036854775807) as place
-from placed as p cross join own as o
+from record_places as p cross join own_records as o
 where p.is_kept;
 
-update templates set event_count = templates.event_count - removed.event_count
+update templates set event_count = templates.event_count - removals.event_count
 from (
     select e.template_id, count(*) as event_count from events as e
     semi join duplicates as s on e.event_id = s.event_id and not s.is_new
     group by e.template_id
-) as removed
-where templates.template_id = removed.template_id;
+) as removals
+where templates.template_id = removals.template_id;
 
-update loads set duplicate_count = loads.duplicate_count + removed.line_count,
-    event_count = loads.event_count - removed.event_count
+update loads set duplicate_count = loads.duplicate_count + removals.line_count,
+    event_count = loads.event_count - removals.event_count
 from (select load_id, sum(line_count) as line_count, count(*) as event_count from duplicates where not is_new
-    group by load_id) as removed
-where loads.load_id = removed.load_id;
+    group by load_id) as removals
+where loads.load_id = removals.load_id;
 
 delete from events where event_id in (select event_id from duplicates);
 delete from errors where event_id in (select event_id from duplicates);

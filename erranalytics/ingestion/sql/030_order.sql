@@ -7,7 +7,7 @@
 --
 -- Expects `session_map` (old_id, new_id), runs of the server that are one.
 create or replace temp table renumbered as
-with ordered as (
+with record_order as (
     select e.event_id,
         row_number() over (
             order by coalesce(m.new_id, e.session_id), coalesce(a.rank, r.rank), coalesce(a.place, e.event_id),
@@ -19,7 +19,7 @@ with ordered as (
     left join arrivals as a using (event_id)
     where e.session_id in (select old_id from session_map union select new_id from session_map)
 )
-select event_id, (select max(event_id) from events) + place as new_id from ordered;
+select event_id, (select max(event_id) from events) + place as new_id from record_order;
 
 update errors set event_id = r.new_id, error_id = r.new_id, request_id = case when errors.request_id is not null
     then r.new_id end,

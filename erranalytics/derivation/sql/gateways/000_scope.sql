@@ -4,21 +4,21 @@
 -- writes: scope
 
 insert into scope
-with gateways as (
+with gateway_sessions as (
     select r.session_id from requests as r, touched_spans() as s
     where r.surface = 'gateway' and r.ts_end between s.from_ts and s.to_ts
     union
     select e.session_id from errors as e, touched_spans() as s
     where e.surface = 'gateway' and e.ts between s.from_ts and s.to_ts
 ),
-near as (
-    select session_id from gateways
+near_sessions as (
+    select session_id from gateway_sessions
     union
     select r.session_id from requests as r, touched_spans() as s
-    where exists (select 1 from gateways) and r.ts_end between s.from_ts and s.to_ts
+    where exists (select 1 from gateway_sessions) and r.ts_end between s.from_ts and s.to_ts
     union
     select e.session_id from calls as c inner join events as e using (event_id), touched_spans() as s
-    where exists (select 1 from gateways) and c.ts_end between s.from_ts and s.to_ts
+    where exists (select 1 from gateway_sessions) and c.ts_end between s.from_ts and s.to_ts
 )
-select session_id from near
+select session_id from near_sessions
 where session_id is not null and session_id not in (select session_id from scope);

@@ -10,7 +10,7 @@
 -- makes: gateway_pairs, one row per pair of lines that are one request
 
 create or replace temp table ended_lines as
-with near as (
+with near_requests as (
     select *, surface = 'gateway' as is_gateway
     from requests
     where ts_end >= cast(getvariable('pairs_from') as timestamptz) - interval 2 minute
@@ -20,7 +20,7 @@ select
         upstream_request_id,
     -- Requests of one second are matched in their order.
     row_number() over (partition by is_gateway, method, endpoint, status, ts_end order by event_id) as place
-from near;
+from near_requests;
 
 -- Which status a request can have when nginx logs this: once the answer has begun, its status stays.
 create or replace temp macro fits_status(message, cause, status) as case
@@ -33,7 +33,7 @@ create or replace temp macro fits_status(message, cause, status) as case
 end;
 
 create or replace temp table gateway_faults as
-with said as (
+with error_lines as (
     select
         e.event_id, e.ts, e.message, e.cause, e.source_id, e.attrs ->> '$.client' as client_address,
             e.attrs ->> '$.connection' as connection,
@@ -45,7 +45,7 @@ with said as (
         and x.ts >= cast(getvariable('pairs_from') as timestamptz) - interval 2 minute
 )
 select *, row_number() over (partition by source_id, client_address, method, path, cause, ts order by event_id) as place
-from said;
+from error_lines;
 
 create or replace temp table gateway_candidates as
 with fronts as (
@@ -54,7 +54,7 @@ with fronts as (
     from ended_lines as l
     where l.is_gateway and l.ts_end >= getvariable('pairs_from')
 ),
-kept as (
+settled_pairs as (
     select answered_by, explained_by, asked_by from requests where surface = 'gateway'
         and ts_end < getvariable('pairs_from')
         and ts_end >= cast(getvariable('pairs_from') as timestamptz) - interval 1 hour
@@ -64,7 +64,7 @@ select 'back' as kind, f.request_id as front_id, o.request_id as other_id,
     coalesce(abs(o.duration_us - f.duration_us), 0) as duration_us, abs(o.place - f.place) as places
 from fronts as f
 inner join ended_lines as o on o.method = f.method and o.endpoint = f.endpoint and not o.is_gateway
-where o.request_id not in (select answered_by from kept where answered_by is not null)
+where o.request_id not in (select answered_by from settled_pairs where answered_by is not null)
     and case
         when o.status = f.status then o.ts_end <= f.ts_end + interval 1 second
             and case when f.ts_start is null then o.ts_end >= f.ts_end - interval 1 second
@@ -82,7 +82,7 @@ select 'why', f.request_id, e.event_id, 0, epoch_ms(f.ts_end - e.ts), 0, abs(e.p
 from fronts as f
 inner join gateway_faults as e on e.client_address = f.client_address and e.method = f.method and e.path = f.path
 where f.ts_end - e.ts between interval 0 second and interval 1 second and fits_status(e.message, e.cause, f.status)
-    and e.event_id not in (select explained_by from kept where explained_by is not null)
+    and e.event_id not in (select explained_by from settled_pairs where explained_by is not null)
 union all
 -- one-api and new-api give each request a name.
 select 'why', f.request_id, min(e.event_id), 0, 0, 0, 0
@@ -97,6 +97,6 @@ inner join calls as c on c.endpoint = f.path and c.method = f.method
 where c.request_id is null and c.ts_end between f.ts_end - interval 200 millisecond
     and f.ts_end + interval 1500 millisecond
     and (c.http_status = f.status or (f.status < 400 and c.outcome in ('truncated', 'failed_mid_stream')))
-    and c.call_id not in (select asked_by from kept where asked_by is not null);
+    and c.call_id not in (select asked_by from settled_pairs where asked_by is not null);
 
 create or replace temp table gateway_pairs (kind varchar, front_id bigint, other_id bigint);

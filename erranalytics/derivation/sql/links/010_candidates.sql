@@ -24,7 +24,7 @@ slow_lines as (
     inner join server_sessions as s using (session_id)
     where r.duration_us >= 150000 and r.surface = 'ollama'
 ),
-met as (
+meetings as (
     select c.source_id as client_id, l.source_id as server_id,
         cast(round(date_diff('millisecond', l.ts_start, c.ts_start) / 1000.0 - 0.5) as bigint) as shift_s
     from slow_calls as c
@@ -32,29 +32,29 @@ met as (
         and l.size between c.size - 4 and c.size
     where l.ts_start between c.ts_start - interval 15 minute and c.ts_start + interval 15 minute
 ),
-counted as (
-    select client_id, server_id, shift_s, count(*) as n from met group by client_id, server_id, shift_s
+shift_counts as (
+    select client_id, server_id, shift_s, count(*) as n from meetings group by client_id, server_id, shift_s
 ),
 -- A shift between two whole seconds shows in both.
-summed as (
+shift_sums as (
     select a.client_id, a.server_id, a.shift_s, a.n + coalesce(b.n, 0) as n, a.n as own
-    from counted as a
-    left join counted as b on b.client_id = a.client_id and b.server_id = a.server_id and b.shift_s = a.shift_s + 1
+    from shift_counts as a
+    left join shift_counts as b on b.client_id = a.client_id and b.server_id = a.server_id and b.shift_s = a.shift_s + 1
 ),
-best as (
+shift_ranks as (
     select *, row_number() over (partition by client_id, server_id order by n desc, abs(shift_s), shift_s) as place,
         max(n) filter (where shift_s between -1 and 0) over (partition by client_id, server_id) as unshifted
-    from summed
+    from shift_sums
 )
 select client_id, server_id, shift_s * 1000 as skew_ms
-from best
+from shift_ranks
 where place = 1 and n >= 5 and shift_s not between -1 and 0 and n > 2 * coalesce(unshifted, 0);
 
 create or replace temp table link_candidates as
-with kept as (
+with settled_links as (
     select call_id, request_id from calls where request_id is not null and ts_start < getvariable('pairs_from')
 ),
-wanted as (
+free_calls as (
     select c.*, s.session_id as client_session_id
     from calls as c inner join events as s using (event_id)
     where c.ts_start >= getvariable('pairs_from') and c.method is not null and c.endpoint is not null
@@ -64,13 +64,13 @@ select c.call_id, r.request_id, r.session_id, r.event_id, k.skew_ms,
     c.ts_start + to_microseconds(r.duration_us) as first_end, c.ts_end as last_end,
     c.duration_ms - r.duration_us / 1000.0 as rest_ms,
     c.duration_ms - r.duration_us / 1000.0 > -30 as is_bounded
-from wanted as c
+from free_calls as c
 inner join requests as r on r.path = c.endpoint and r.method = c.method and r.surface = 'ollama'
 inner join server_sessions as v on v.session_id = r.session_id
 left join link_skews as k on k.client_id = c.source_id and k.server_id = v.source_id
 where c.ts_start - to_milliseconds(coalesce(k.skew_ms, 0)) between r.ts_start - interval 150 millisecond
     and r.ts_start + interval 1100 millisecond + to_milliseconds(case when k.skew_ms is null then 0 else 1000 end)
-    and r.request_id not in (select request_id from kept)
+    and r.request_id not in (select request_id from settled_links)
     and (c.duration_ms - r.duration_us / 1000.0 between -30 and 1000 + c.duration_ms / 20
         or c.outcome = 'cancelled_by_client' or c.http_status is null)
     and case

@@ -7,7 +7,7 @@
 -- Where the server answers 200 and reports the failure inside, it may log the cause right before that line. A client
 -- whose stream just ends does not know it.
 create or replace temp table logged_beside as
-with known as (
+with known_incidents as (
     select incident_id, session_id, root_event_id, code, first_ts, request_count from server_incidents
     union all
     select incident_id, session_id, root_event_id, code, first_ts, request_count from incidents
@@ -18,7 +18,8 @@ select c.call_id, i.incident_id
 from calls as c
 inner join requests as r on r.request_id = c.request_id
 left join logged_incidents() as l on l.event_id = r.event_id
-inner join known as i on i.session_id = r.session_id and i.root_event_id between r.event_id - 20 and r.event_id
+inner join known_incidents as i on i.session_id = r.session_id
+    and i.root_event_id between r.event_id - 20 and r.event_id
     and i.first_ts between r.ts_start - interval 1 second and r.ts_end + interval 1 second
 inner join causes as k on k.code = i.code
 where r.status < 400 and l.incident_id is null and r.suspected_by is null
