@@ -15,6 +15,7 @@ _SQL = Path(__file__).parent / "sql"
 # A pair depends on lines within seconds; what is older than this before a load stays as it is.
 _MARGIN = "interval 5 minute"
 _MOST_ROUNDS = 500
+_TOUCHED = "from events where event_id >= getvariable('touched') and session_id in (select session_id from scope)"
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,14 @@ def with_work(connection: duckdb.DuckDBPyConnection) -> tuple[Pairing, ...]:
             f"""create or replace temp macro touched_spans() as table
                 select coalesce(min(ts) - {_MARGIN}, timestamptz '1970-01-01') as from_ts,
                     coalesce(max(ts) + {_MARGIN}, timestamptz '9999-12-31') as to_ts
-                from events
-                where event_id >= getvariable('touched') and session_id in (select session_id from scope)
-                group by source_id"""
+                {_TOUCHED} group by source_id"""
         )
         for item in pairings:
             item.widen(connection)
-        # A time does not leave DuckDB here: its lowest supported version needs pytz for that.
+        # Of all sources together: one without any time must not have all pairs made again. A time does not leave DuckDB
+        # here, because its lowest supported version needs pytz for that.
         connection.execute(
-            """set variable pairs_from = (
-                   select coalesce(min(from_ts), timestamptz '1970-01-01') from touched_spans())"""
+            f"""set variable pairs_from = (
+                    select coalesce(min(ts) - {_MARGIN}, timestamptz '1970-01-01') {_TOUCHED})"""
         )
     return pairings
